@@ -1,0 +1,4 @@
+//! Tidegate: a data-API gateway with config-as-code.
+
+pub mod definitions;
+pub mod engines;
