@@ -1,4 +1,5 @@
 //! Tidegate: a data-API gateway with config-as-code.
 
 pub mod definitions;
-pub mod engines;
+//pub mod engines;
+pub mod sql;
