@@ -28,7 +28,12 @@ pub fn kind(document: &Document) -> Result<Kind, Problem> {
             None => format!("The kinds are {list}."),
         };
         let message = format!("There is no kind `{word}`.");
-        return Err(Problem::error(document.place("/kind"), ProblemCode::UnknownKind, message, hint));
+        return Err(Problem::error(
+            document.place("/kind"),
+            ProblemCode::UnknownKind,
+            message,
+            hint,
+        ));
     };
     let folder = document.file.split('/').next().unwrap_or_default();
     if folder != kind.folder() {
@@ -75,7 +80,13 @@ fn explain(document: &Document, error: &ValidationError<'_>, json: &Value, out: 
             Some(first) if !first.is_empty() => {
                 first.iter().for_each(|inner| explain(document, inner, json, out));
             }
-            _ => push(out, place, ProblemCode::BadValue, format!("{name} is not valid."), use_schema()),
+            _ => push(
+                out,
+                place,
+                ProblemCode::BadValue,
+                format!("{name} is not valid."),
+                use_schema(),
+            ),
         },
         ValidationErrorKind::AdditionalProperties { unexpected } => {
             for key in unexpected {
@@ -84,7 +95,13 @@ fn explain(document: &Document, error: &ValidationError<'_>, json: &Value, out: 
                     None => format!("The keys here are {}.", known_keys(error).join(", ")),
                 };
                 let place = document.key_place(pointer, key);
-                push(out, place, ProblemCode::UnknownKey, format!("There is no key `{key}` here."), hint);
+                push(
+                    out,
+                    place,
+                    ProblemCode::UnknownKey,
+                    format!("There is no key `{key}` here."),
+                    hint,
+                );
             }
         }
         ValidationErrorKind::Required { property } => {
@@ -95,7 +112,10 @@ fn explain(document: &Document, error: &ValidationError<'_>, json: &Value, out: 
         ValidationErrorKind::Type { kind } => {
             let wanted = type_words(kind);
             let message = format!("{name} must be {wanted}, not {shown}.");
-            let hint = if wanted.contains("text") && !error.instance().is_array() && !error.instance().is_object() {
+            let hint = if wanted.contains("text")
+                && !error.instance().is_array()
+                && !error.instance().is_object()
+            {
                 format!("Put it in quotes: \"{}\".", plain(error.instance()))
             } else {
                 format!("Write {wanted} here.")
@@ -103,8 +123,13 @@ fn explain(document: &Document, error: &ValidationError<'_>, json: &Value, out: 
             push(out, place, ProblemCode::WrongType, message, hint);
         }
         ValidationErrorKind::Enum { options } => {
-            let options: Vec<String> =
-                options.as_array().into_iter().flatten().filter(|o| !o.is_null()).map(plain).collect();
+            let options: Vec<String> = options
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter(|o| !o.is_null())
+                .map(plain)
+                .collect();
             let hint = match nearest(&plain(error.instance()), options.iter().map(String::as_str)) {
                 Some(near) => format!("Did you mean `{near}`?"),
                 None => format!("Use one of {}.", options.join(", ")),
@@ -112,11 +137,13 @@ fn explain(document: &Document, error: &ValidationError<'_>, json: &Value, out: 
             let message = format!("{name} cannot be {shown}.");
             push(out, place, ProblemCode::BadValue, message, hint);
         }
-        ValidationErrorKind::Minimum { limit } | ValidationErrorKind::ExclusiveMinimum { limit } => {
+        ValidationErrorKind::Minimum { limit }
+        | ValidationErrorKind::ExclusiveMinimum { limit } => {
             let message = format!("{name} is {shown}, which is too small.");
             push(out, place, ProblemCode::BadValue, message, format!("Use at least {limit}."));
         }
-        ValidationErrorKind::Maximum { limit } | ValidationErrorKind::ExclusiveMaximum { limit } => {
+        ValidationErrorKind::Maximum { limit }
+        | ValidationErrorKind::ExclusiveMaximum { limit } => {
             let message = format!("{name} is {shown}, which is too large.");
             push(out, place, ProblemCode::BadValue, message, format!("Use at most {limit}."));
         }
@@ -129,7 +156,13 @@ fn explain(document: &Document, error: &ValidationError<'_>, json: &Value, out: 
             push(out, place, ProblemCode::BadValue, message, "Use a whole number from 0.".into());
         }
         _ => {
-            push(out, place, ProblemCode::BadValue, format!("{name} is not valid: {error}."), use_schema());
+            push(
+                out,
+                place,
+                ProblemCode::BadValue,
+                format!("{name} is not valid: {error}."),
+                use_schema(),
+            );
         }
     }
 }

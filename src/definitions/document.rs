@@ -120,7 +120,9 @@ impl Document {
             }
         }
         match node.entry(key) {
-            Some(entry) => Place { file: self.file.clone(), line: entry.line, column: entry.column },
+            Some(entry) => {
+                Place { file: self.file.clone(), line: entry.line, column: entry.column }
+            }
             None => self.place(pointer),
         }
     }
@@ -170,7 +172,9 @@ fn syntax_problem(file: &str, text: &str, error: &serde_saphyr::Error) -> Proble
 fn repeated_keys(node: &Node, file: &str, problems: &mut Vec<Problem>) {
     match &node.content {
         Content::Scalar(_) => {}
-        Content::Sequence(items) => items.iter().for_each(|item| repeated_keys(item, file, problems)),
+        Content::Sequence(items) => {
+            items.iter().for_each(|item| repeated_keys(item, file, problems))
+        }
         Content::Mapping(entries) => {
             for (i, entry) in entries.iter().enumerate() {
                 if let Some(first) = entries[..i].iter().find(|other| other.key == entry.key) {
@@ -179,7 +183,10 @@ fn repeated_keys(node: &Node, file: &str, problems: &mut Vec<Problem>) {
                     problems.push(Problem::error(
                         place,
                         ProblemCode::DuplicateKey,
-                        format!("The key `{}` stands here again; it is already in line {}.", entry.key, first.line),
+                        format!(
+                            "The key `{}` stands here again; it is already in line {}.",
+                            entry.key, first.line
+                        ),
                         "Keep one of the two.",
                     ));
                 }
@@ -307,10 +314,12 @@ mod tests {
     #[test]
     fn aliases_and_depth_are_bounded() {
         let bomb = "a: &a [1,2,3,4,5,6,7,8,9]\n".to_owned()
-            + &(0..12).map(|i| {
-                let before = if i == 0 { "a".to_owned() } else { format!("b{}", i - 1) };
-                format!("b{i}: &b{i} [{}]\n", vec![format!("*{before}"); 9].join(","))
-            }).collect::<String>();
+            + &(0..12)
+                .map(|i| {
+                    let before = if i == 0 { "a".to_owned() } else { format!("b{}", i - 1) };
+                    format!("b{i}: &b{i} [{}]\n", vec![format!("*{before}"); 9].join(","))
+                })
+                .collect::<String>();
         let (documents, problems) = parse("a.yaml", &bomb);
         assert!(documents.is_empty() && problems.len() == 1);
         let deep = "a: ".to_owned() + &"[".repeat(5_000) + &"]".repeat(5_000);

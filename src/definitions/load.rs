@@ -38,7 +38,10 @@ impl Tree {
     /// The YAML files.
     pub fn yaml(&self) -> impl Iterator<Item = (&str, &str)> {
         let is_yaml = |path: &str| path.ends_with(".yaml") || path.ends_with(".yml");
-        self.files.iter().filter(move |(path, _)| is_yaml(path)).map(|(p, t)| (p.as_str(), t.as_str()))
+        self.files
+            .iter()
+            .filter(move |(path, _)| is_yaml(path))
+            .map(|(p, t)| (p.as_str(), t.as_str()))
     }
 
     /// A tree of given files, as [`load`] would make of them.
@@ -66,7 +69,11 @@ impl Tree {
 
 /// Lower-case hexadecimal digits.
 pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().flat_map(|b| [b >> 4, b & 15]).filter_map(|d| char::from_digit(u32::from(d), 16)).collect()
+    bytes
+        .iter()
+        .flat_map(|b| [b >> 4, b & 15])
+        .filter_map(|d| char::from_digit(u32::from(d), 16))
+        .collect()
 }
 
 /// Reads the YAML, SQL and JSON files below the folders of `root`.
@@ -113,7 +120,13 @@ fn paths(root: &Path, problems: &mut Vec<Problem>) -> Vec<PathBuf> {
     found
 }
 
-fn walk(root: &Path, dir: &Path, depth: usize, found: &mut Vec<PathBuf>, problems: &mut Vec<Problem>) {
+fn walk(
+    root: &Path,
+    dir: &Path,
+    depth: usize,
+    found: &mut Vec<PathBuf>,
+    problems: &mut Vec<Problem>,
+) {
     let entries = match fs::read_dir(dir) {
         Ok(entries) => entries,
         Err(error) => {
@@ -137,7 +150,10 @@ fn walk(root: &Path, dir: &Path, depth: usize, found: &mut Vec<PathBuf>, problem
             }
             continue;
         }
-        if !["yaml", "yml", "sql", "json"].iter().any(|ext| path.extension().is_some_and(|e| e == *ext)) {
+        if !["yaml", "yml", "sql", "json"]
+            .iter()
+            .any(|ext| path.extension().is_some_and(|e| e == *ext))
+        {
             continue;
         }
         if found.len() >= MAX_FILES {

@@ -151,7 +151,11 @@ impl fmt::Display for Problem {
             Severity::Warning => "warning",
         };
         let code = self.code.as_str();
-        write!(f, "{file}:{line}:{column}: {severity} {code}: {}\n  hint: {}", self.message, self.hint)
+        write!(
+            f,
+            "{file}:{line}:{column}: {severity} {code}: {}\n  hint: {}",
+            self.message, self.hint
+        )
     }
 }
 

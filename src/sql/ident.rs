@@ -60,7 +60,9 @@ fn assigned_words(source: &str) -> HashSet<&str> {
         .map(|tag| tag.as_str())
         .filter(|tag| tag.starts_with("{%"))
         .filter(|tag| !LOOP.is_match(tag))
-        .filter(|tag| ["set", "with", "for", "macro", "call", "import", "from"].iter().any(|w| opens(tag, w)))
+        .filter(|tag| {
+            ["set", "with", "for", "macro", "call", "import", "from"].iter().any(|w| opens(tag, w))
+        })
         .flat_map(|tag| tag.split(|c: char| !c.is_ascii_alphanumeric() && c != '_'))
         .collect()
 }
@@ -80,9 +82,9 @@ fn only_word_bytes(hir: &Hir) -> bool {
     match hir.kind() {
         HirKind::Empty => true,
         HirKind::Literal(literal) => literal.0.iter().all(|b| is_word(char::from(*b))),
-        HirKind::Class(Class::Unicode(class)) => class.iter().all(|range| {
-            range.end().is_ascii() && (range.start()..=range.end()).all(is_word)
-        }),
+        HirKind::Class(Class::Unicode(class)) => class
+            .iter()
+            .all(|range| range.end().is_ascii() && (range.start()..=range.end()).all(is_word)),
         HirKind::Class(Class::Bytes(class)) => {
             class.iter().all(|range| (range.start()..=range.end()).all(|b| is_word(char::from(b))))
         }
@@ -102,7 +104,17 @@ mod tests {
         for closed in ["^[a-z_]+$", "^(asc|desc)$", "^col_[0-9]{1,3}$"] {
             assert!(is_closed_pattern(closed), "{closed}");
         }
-        for open in ["[a-z]+", "^.*$", "^[^;]+$", "^a b$", "^[a-z]+", r"^\w+$", "(?m)^[a-z]+$", "^a$|b", "("] {
+        for open in [
+            "[a-z]+",
+            "^.*$",
+            "^[^;]+$",
+            "^a b$",
+            "^[a-z]+",
+            r"^\w+$",
+            "(?m)^[a-z]+$",
+            "^a$|b",
+            "(",
+        ] {
             assert!(!is_closed_pattern(open), "{open}");
         }
     }

@@ -301,9 +301,10 @@ mod tests {
         for dialect in [Dialect::Sqlite, Dialect::Postgres, Dialect::MySql] {
             assert_eq!(names(text, dialect), ["d", "f"], "{dialect:?}");
         }
-        assert_eq!(names("SELECT $$ :a $$, $x$ ' $x$, :b, E'\\' :c', :d", Dialect::Postgres), [
-            "b", "d"
-        ]);
+        assert_eq!(
+            names("SELECT $$ :a $$, $x$ ' $x$, :b, E'\\' :c', :d", Dialect::Postgres),
+            ["b", "d"]
+        );
         assert_eq!(names("SELECT '\\' :a', `:b`, :c # :d", Dialect::MySql), ["c"]);
         assert_eq!(names("SELECT 'a\\', [:b], :c", Dialect::Sqlite), ["c"]);
         assert_eq!(names("SELECT /* /* :a */ :b */ :c", Dialect::Postgres), ["c"]);
@@ -314,13 +315,24 @@ mod tests {
         assert!(cut("SELECT 1; -- done\n", Dialect::Postgres).is_ok());
         let second = cut("SELECT 1; DROP TABLE t", Dialect::Postgres);
         assert_eq!(second, Err(LexError::SecondStatement { offset: 8 }));
-        assert!(matches!(cut("SELECT 1; SELECT 2", Dialect::Sqlite), Err(LexError::SecondStatement { .. })));
+        assert!(matches!(
+            cut("SELECT 1; SELECT 2", Dialect::Sqlite),
+            Err(LexError::SecondStatement { .. })
+        ));
     }
 
     #[test]
     fn values_inside_strings_are_refused() {
-        for text in ["SELECT '\u{1}0\u{1}'", "SELECT 1 -- \u{1}0\u{1}", "SELECT \"a\u{1}0\u{1}\"", "/* \u{1}0\u{1} */"] {
-            assert!(matches!(cut(text, Dialect::Postgres), Err(LexError::ValueInside { .. })), "{text:?}");
+        for text in [
+            "SELECT '\u{1}0\u{1}'",
+            "SELECT 1 -- \u{1}0\u{1}",
+            "SELECT \"a\u{1}0\u{1}\"",
+            "/* \u{1}0\u{1} */",
+        ] {
+            assert!(
+                matches!(cut(text, Dialect::Postgres), Err(LexError::ValueInside { .. })),
+                "{text:?}"
+            );
         }
         let pieces = cut("a = \u{1}12\u{1}", Dialect::Postgres).unwrap();
         assert_eq!(pieces, [Piece::Text("a = "), Piece::Rendered(12, false)]);
@@ -329,7 +341,10 @@ mod tests {
     #[test]
     fn what_is_not_closed_is_refused() {
         for text in ["SELECT 'a", "SELECT /* a", "SELECT $x$ a $y$", "SELECT \"a"] {
-            assert!(matches!(cut(text, Dialect::Postgres), Err(LexError::Unclosed { .. })), "{text:?}");
+            assert!(
+                matches!(cut(text, Dialect::Postgres), Err(LexError::Unclosed { .. })),
+                "{text:?}"
+            );
         }
     }
 }

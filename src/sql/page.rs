@@ -23,9 +23,15 @@ const MAX_SQL_DEPTH: usize = 64;
 pub enum Paging {
     None,
     /// The template uses `:page` or `:pageSize`. `count`: rows are counted; else one row more is asked for.
-    Own { count: bool },
+    Own {
+        count: bool,
+    },
     /// The gateway adds LIMIT and OFFSET.
-    Added { page: usize, size: usize, count: bool },
+    Added {
+        page: usize,
+        size: usize,
+        count: bool,
+    },
 }
 
 /// Compiles one statement text.
@@ -91,7 +97,9 @@ fn paged(
             }
             paged.extend(parts.iter().cloned());
             // On a line of its own: the query may end in a comment.
-            paged.push(Part::Text(if has_limit { "\n) AS paged\nLIMIT " } else { "\nLIMIT " }.into()));
+            paged.push(Part::Text(
+                if has_limit { "\n) AS paged\nLIMIT " } else { "\nLIMIT " }.into(),
+            ));
             paged.push(Part::Slot(page_limit(size, count)));
             paged.push(Part::Text(" OFFSET ".into()));
             paged.push(Part::Slot(page_offset(page, size)));
@@ -175,7 +183,8 @@ fn to_parts(
     for (i, piece) in pieces.iter().enumerate() {
         let Piece::Text(text) = piece else {
             let (slot, is_array) = resolve(piece)?;
-            let list = if is_array { open_list(&mut parts, pieces.get(i + 1), dialect) } else { None };
+            let list =
+                if is_array { open_list(&mut parts, pieces.get(i + 1), dialect) } else { None };
             closing = list == Some(true);
             parts.push(match list {
                 Some(_) if dialect != Dialect::Postgres => Part::List { slot },
@@ -221,7 +230,8 @@ fn open_list(parts: &mut [Part], after: Option<&Piece<'_>>, dialect: Dialect) ->
 /// A bare `name(:a, :b)` calls what the engine has: a function's rows on PostgreSQL, a procedure on MySQL.
 fn procedure(mut parts: Vec<Part>, dialect: Dialect) -> Vec<Part> {
     static BARE: LazyLock<Regex> = LazyLock::new(|| {
-        Regex::new(r"(?s)^\s*[A-Za-z_][A-Za-z0-9_$.]*\s*\(").expect("a constant pattern that compiles")
+        Regex::new(r"(?s)^\s*[A-Za-z_][A-Za-z0-9_$.]*\s*\(")
+            .expect("a constant pattern that compiles")
     });
     if let Some(Part::Text(first)) = parts.first_mut()
         && BARE.is_match(first)
@@ -264,7 +274,9 @@ fn reprint(text: &str, parts: &[Part], dialect: Dialect) -> Result<Vec<Part>, Te
             }
             (_, Some(Part::Slot(slot))) => out.push(Part::Slot(slot.clone())),
             (Piece::Text(fixed), _) if matches!(out.last(), Some(Part::List { .. })) => {
-                out.push(Part::Text(fixed.trim_start().strip_prefix(')').unwrap_or(fixed).to_owned()));
+                out.push(Part::Text(
+                    fixed.trim_start().strip_prefix(')').unwrap_or(fixed).to_owned(),
+                ));
             }
             (Piece::Text(fixed), _) => out.push(Part::Text((*fixed).to_owned())),
             _ => {
@@ -379,12 +391,13 @@ mod tests {
         ORDER BY date LIMIT :pageSize OFFSET (:page - 1) * :pageSize";
 
     fn options(dialect: Dialect, paging: Paging) -> Options {
-        let names = ["startDate", "endDate", "storeId", "page", "pageSize", "ids"].map(|name| Name {
-            name: name.into(),
-            is_array: name == "ids",
-            is_closed: false,
-            samples: vec![Bind::Text("x".into())],
-        });
+        let names =
+            ["startDate", "endDate", "storeId", "page", "pageSize", "ids"].map(|name| Name {
+                name: name.into(),
+                is_array: name == "ids",
+                is_closed: false,
+                samples: vec![Bind::Text("x".into())],
+            });
         Options { dialect, names: names.into(), is_safe: true, is_procedure: false, paging }
     }
 
@@ -413,10 +426,15 @@ mod tests {
 
     #[test]
     fn the_count_leaves_the_page_out() {
-        let statement = build(SEED, &options(Dialect::Sqlite, Paging::Own { count: true })).unwrap();
+        let statement =
+            build(SEED, &options(Dialect::Sqlite, Paging::Own { count: true })).unwrap();
         let names = binds(&[]);
-        let (count, values) = statement.count.unwrap().bind(&Values { names: &names, rendered: &[] });
-        assert!(count.starts_with("SELECT COUNT(*) AS total FROM (SELECT date, store_id"), "{count}");
+        let (count, values) =
+            statement.count.unwrap().bind(&Values { names: &names, rendered: &[] });
+        assert!(
+            count.starts_with("SELECT COUNT(*) AS total FROM (SELECT date, store_id"),
+            "{count}"
+        );
         assert!(!count.contains("LIMIT") && !count.contains("ORDER BY"), "{count}");
         assert_eq!(values.len(), 3);
     }
@@ -444,7 +462,10 @@ mod tests {
         assert_eq!(text, "SELECT a FROM t WHERE id <> ALL($1) OR id = ANY($1)");
         assert_eq!(values.len(), 1);
         let added = Paging::Own { count: true };
-        let statement = build("SELECT a FROM t WHERE id IN (:ids) LIMIT (:page - 1)", &options(Dialect::Sqlite, added));
+        let statement = build(
+            "SELECT a FROM t WHERE id IN (:ids) LIMIT (:page - 1)",
+            &options(Dialect::Sqlite, added),
+        );
         let names = binds(&[7, 8]);
         let (text, _) = statement.unwrap().query.bind(&Values { names: &names, rendered: &[] });
         assert_eq!(&*text, "SELECT a FROM t WHERE id IN (?1, ?2) LIMIT ?3");

@@ -90,18 +90,51 @@ const REFUSED: &[Refused] = &[
 
 /// Functions that fold many rows into one, so that a query of nothing else gives few rows.
 const AGGREGATES: &[&str] = &[
-    "count", "sum", "avg", "min", "max", "total", "group_concat", "string_agg", "array_agg", "json_agg",
-    "jsonb_agg", "json_object_agg", "jsonb_object_agg", "json_group_array", "json_group_object",
-    "json_arrayagg", "json_objectagg", "bool_and", "bool_or", "every", "bit_and", "bit_or", "bit_xor",
-    "stddev", "stddev_pop", "stddev_samp", "variance", "var_pop", "var_samp", "percentile_cont",
-    "percentile_disc", "mode", "any_value",
+    "count",
+    "sum",
+    "avg",
+    "min",
+    "max",
+    "total",
+    "group_concat",
+    "string_agg",
+    "array_agg",
+    "json_agg",
+    "jsonb_agg",
+    "json_object_agg",
+    "jsonb_object_agg",
+    "json_group_array",
+    "json_group_object",
+    "json_arrayagg",
+    "json_objectagg",
+    "bool_and",
+    "bool_or",
+    "every",
+    "bit_and",
+    "bit_or",
+    "bit_xor",
+    "stddev",
+    "stddev_pop",
+    "stddev_samp",
+    "variance",
+    "var_pop",
+    "var_samp",
+    "percentile_cont",
+    "percentile_disc",
+    "mode",
+    "any_value",
 ];
 
 /// Checks a statement for safe mode. `has_page`: the gateway or the template cuts the result into pages.
 ///
 /// # Errors
 /// The first flaw found.
-pub fn check(ast: &Statement, dialect: Dialect, is_procedure: bool, has_page: bool) -> Result<(), Flaw> {
+pub fn check(
+    ast: &Statement,
+    dialect: Dialect,
+    is_procedure: bool,
+    has_page: bool,
+) -> Result<(), Flaw> {
     match ast {
         Statement::Query(query) => {
             let mut walk = Walk { dialect };
@@ -117,7 +150,8 @@ pub fn check(ast: &Statement, dialect: Dialect, is_procedure: bool, has_page: bo
         Statement::Call(_) if is_procedure => Ok(()),
         other => {
             let text = other.to_string();
-            let verb = text.split_whitespace().next().unwrap_or("the statement").to_ascii_uppercase();
+            let verb =
+                text.split_whitespace().next().unwrap_or("the statement").to_ascii_uppercase();
             Err(Flaw::Unsafe(format!("`{verb}` is not a query")))
         }
     }
@@ -147,9 +181,10 @@ impl Walk {
                 }
         });
         match refused {
-            Some(refused) => {
-                ControlFlow::Break(format!("the function `{called}` is refused: {}", refused.reason))
-            }
+            Some(refused) => ControlFlow::Break(format!(
+                "the function `{called}` is refused: {}",
+                refused.reason
+            )),
             None => ControlFlow::Continue(()),
         }
     }
@@ -290,9 +325,9 @@ fn is_aggregated(select: &Select) -> bool {
 fn folds_rows(expr: &Expr) -> bool {
     match expr {
         Expr::Value(_) => true,
-        Expr::Nested(inner) | Expr::Cast { expr: inner, .. } | Expr::UnaryOp { expr: inner, .. } => {
-            folds_rows(inner)
-        }
+        Expr::Nested(inner)
+        | Expr::Cast { expr: inner, .. }
+        | Expr::UnaryOp { expr: inner, .. } => folds_rows(inner),
         Expr::BinaryOp { left, right, .. } => folds_rows(left) && folds_rows(right),
         Expr::Function(function) if function.over.is_none() => {
             let name = function.name.0.last().and_then(|part| part.as_ident());
@@ -303,10 +338,12 @@ fn folds_rows(expr: &Expr) -> bool {
                 || match &function.args {
                     FunctionArguments::List(list) => {
                         !list.args.is_empty()
-                            && list.args.iter().all(|arg| matches!(arg,
+                            && list.args.iter().all(|arg| {
+                                matches!(arg,
                                 sqlparser::ast::FunctionArg::Unnamed(
                                     sqlparser::ast::FunctionArgExpr::Expr(inner),
-                                ) if folds_rows(inner)))
+                                ) if folds_rows(inner))
+                            })
                     }
                     _ => false,
                 }

@@ -73,7 +73,9 @@ pub enum Part {
     Text(String),
     Slot(Slot),
     /// An array right of IN, there for one placeholder an item. `negated`: NOT IN.
-    List { slot: Slot },
+    List {
+        slot: Slot,
+    },
 }
 
 /// Text with places, in one dialect.

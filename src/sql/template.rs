@@ -86,7 +86,9 @@ impl From<LexError> for TemplateError {
         let text = error.to_string();
         let flaw = match error {
             LexError::ValueInside { .. } => Flaw::UnsafeValue(text),
-            LexError::SecondStatement { .. } | LexError::ExecutableComment { .. } => Flaw::Unsafe(text),
+            LexError::SecondStatement { .. } | LexError::ExecutableComment { .. } => {
+                Flaw::Unsafe(text)
+            }
             LexError::Unclosed { .. } | LexError::RawPlaceholder { .. } => Flaw::Sql(text),
         };
         Self { flaw, offset }
@@ -104,7 +106,10 @@ pub struct Template {
 enum Source {
     /// No Jinja: one statement for ever.
     Fixed(Arc<Statement>),
-    Jinja { environment: Box<Environment<'static>>, variants: Mutex<HashMap<String, Arc<Statement>>> },
+    Jinja {
+        environment: Box<Environment<'static>>,
+        variants: Mutex<HashMap<String, Arc<Statement>>>,
+    },
 }
 
 /// A statement and the values that its `{{ }}` gave.
@@ -157,9 +162,10 @@ impl Template {
         if let Some(statement) = variants.lock().get(&text) {
             return Ok(Rendered { statement: statement.clone(), values });
         }
-        let statement = Arc::new(super::page::build(&text, &self.options).map_err(|error| {
-            TemplateError::new(error.flaw, None)
-        })?);
+        let statement = Arc::new(
+            super::page::build(&text, &self.options)
+                .map_err(|error| TemplateError::new(error.flaw, None))?,
+        );
         let mut variants = variants.lock();
         if variants.len() >= MAX_VARIANTS {
             variants.clear();
@@ -194,9 +200,8 @@ impl Template {
             .render_captured_to(Value::from_pairs(context), &mut text)
             .map_err(|error| failed(&error))?;
         let values = std::mem::take(&mut *collector.binds.lock());
-        let text = String::from_utf8(text.0).map_err(|error| {
-            TemplateError::new(Flaw::Render(error.to_string()), None)
-        })?;
+        let text = String::from_utf8(text.0)
+            .map_err(|error| TemplateError::new(Flaw::Render(error.to_string()), None))?;
         Ok((text, values))
     }
 
@@ -219,7 +224,8 @@ impl Template {
 fn trials(names: &[Name]) -> Vec<Vec<Bind>> {
     let pick = |name: &Name, i: usize| name.samples.get(i).cloned().unwrap_or(Bind::Null);
     let usual: Vec<Bind> = names.iter().map(|name| pick(name, 0)).collect();
-    let last = names.iter().map(|name| name.samples.last().cloned().unwrap_or(Bind::Null)).collect();
+    let last =
+        names.iter().map(|name| name.samples.last().cloned().unwrap_or(Bind::Null)).collect();
     let mut trials = vec![usual.clone(), last];
     for (at, name) in names.iter().enumerate() {
         for i in 1..name.samples.len() {
@@ -243,7 +249,9 @@ fn parse(source: &str, options: &Options) -> Result<Environment<'static>, Vec<Te
     let is_closed =
         |name: &str| options.names.iter().any(|known| known.name == name && known.is_closed);
     for (offset, text) in ident::unsafe_uses(source, is_closed) {
-        let flaw = Flaw::UnsafeValue(format!("`{text}` makes an identifier of a value that is not closed"));
+        let flaw = Flaw::UnsafeValue(format!(
+            "`{text}` makes an identifier of a value that is not closed"
+        ));
         errors.push(TemplateError::new(flaw, Some(offset)));
     }
     if let Ok(template) = environment.get_template(TEMPLATE) {
@@ -402,9 +410,12 @@ fn from_value(value: &Value) -> Option<Bind> {
             _ => Bind::Number(value.to_string()),
         }),
         ValueKind::String => Some(Bind::Text(value.as_str()?.to_owned())),
-        ValueKind::Seq | ValueKind::Iterable => {
-            value.try_iter().ok()?.map(|item| from_value(&item)).collect::<Option<_>>().map(Bind::Array)
-        }
+        ValueKind::Seq | ValueKind::Iterable => value
+            .try_iter()
+            .ok()?
+            .map(|item| from_value(&item))
+            .collect::<Option<_>>()
+            .map(Bind::Array),
         ValueKind::Map => serde_json::to_string(value).ok().map(Bind::Json),
         _ => None,
     }
