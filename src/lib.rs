@@ -2,3 +2,5 @@
 
 pub mod definitions;
 pub mod engines;
+pub mod observe;
+pub mod store;
