@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -107,15 +107,15 @@ fn migrator() -> Migrator {
     Migrator::with_migrations(MIGRATIONS.into_iter().map(migration).collect())
 }
 
-/// The file that `url` names.
-#[cfg(test)]
-pub(super) fn file(url: &str) -> Result<PathBuf, StoreError> {
-    Ok(options(url)?.get_filename().to_path_buf())
-}
-
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::*;
+
+    fn file(url: &str) -> Result<PathBuf, StoreError> {
+        Ok(options(url)?.get_filename().to_path_buf())
+    }
 
     #[test]
     fn a_url_and_a_plain_path_name_the_same_file() {
