@@ -378,3 +378,6 @@ fn encode(families: &[MetricFamily]) -> String {
     let text = TextEncoder::new().encode_to_string(families);
     text.expect("families without samples were left out, and writing to a string cannot fail")
 }
+
+#[cfg(test)]
+mod tests;

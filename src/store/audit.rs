@@ -177,3 +177,6 @@ impl AuditLog {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
