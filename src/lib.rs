@@ -1,5 +1,7 @@
 //! Tidegate: a data-API gateway with config-as-code.
 
 pub mod definitions;
-//pub mod engines;
+pub mod engines;
+pub mod observe;
 pub mod sql;
+pub mod store;
