@@ -276,3 +276,31 @@ fn push_fraction(out: &mut String, micros: u32, digits: u8) {
     push(out, micros, MICROS_WIDTH);
     out.truncate(end);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_that_is_not_utf8_is_replaced_where_it_is_not() {
+        let mut scratch = String::new();
+        assert_eq!(text("潮".as_bytes(), &mut scratch), "潮");
+        assert_eq!(text(b"a\xffb\xe6\xbd", &mut scratch), "a\u{fffd}b\u{fffd}");
+    }
+
+    #[test]
+    fn decimals_lose_only_padding() {
+        let cases: [(&[u8], &str); 7] = [
+            (b"0", "0"),
+            (b"000", "0"),
+            (b"0.50", "0.50"),
+            (b"00012.50", "12.50"),
+            (b"-0.50", "-0.50"),
+            (b"100", "100"),
+            (b"000.00", "0.00"),
+        ];
+        for (digits, wanted) in cases {
+            assert_eq!(decimal(digits), Some(wanted));
+        }
+    }
+}
