@@ -58,8 +58,8 @@ fn decimal(digits: &str) -> Out {
     Out::Decimal(digits.to_owned())
 }
 
-/// Takes rows as they come; stops after `stop_after`, asks for a flush after every `flush_every`.
-#[derive(Default)]
+/// Takes rows as they come, and no more than `stop_after`.
+#[derive(Debug, Default)]
 struct Rows {
     columns: Option<Vec<Column>>,
     rows: Vec<Vec<Out>>,
@@ -128,9 +128,7 @@ async fn admin() -> Conn {
 async fn prepare(statements: &[&str]) {
     let mut conn = admin().await;
     for statement in statements {
-        conn.query_drop(*statement)
-            .await
-            .unwrap_or_else(|error| panic!("{statement}: {error}"));
+        conn.query_drop(*statement).await.unwrap_or_else(|error| panic!("{statement}: {error}"));
     }
     conn.disconnect().await.unwrap();
 }
@@ -185,4 +183,12 @@ fn running(tag: &str) -> String {
         "SELECT COUNT(*) FROM information_schema.PROCESSLIST \
          WHERE INFO LIKE '%{tag}%' AND ID <> CONNECTION_ID()"
     )
+}
+
+/// Kills the one statement with `tag` in it: `what` is `QUERY` or `CONNECTION`.
+async fn kill(what: &str, tag: &str) {
+    let mut conn = admin().await;
+    let find = running(tag).replace("COUNT(*)", "ID");
+    let id: u64 = conn.query_first(find).await.unwrap().expect("a statement with the tag runs");
+    conn.query_drop(format!("KILL {what} {id}")).await.unwrap();
 }

@@ -61,8 +61,7 @@ async fn procedures_give_their_first_result_with_columns() {
     let engine = engine();
     for _ in 0..3 {
         let found = rows(&engine, "CALL s_two_results(?)", &[Bind::Int(10)]).await;
-        let wanted =
-            [[Out::Int(11), Out::Json("[1]".to_owned())], [Out::Int(12), Out::Null]];
+        let wanted = [[Out::Int(11), Out::Json("[1]".to_owned())], [Out::Int(12), Out::Null]];
         assert_eq!(found, wanted);
     }
     let (sink, outcome) = run(&engine, change("CALL s_no_result(?)", &[Bind::Int(1)])).await;
@@ -92,7 +91,8 @@ async fn read_only_sessions_refuse_changes() {
         "CALL s_writes()",
     ] {
         let (_, outcome) = run(&engine, change(sql, &[])).await;
-        let refused = matches!(&outcome, Err(EngineError::Statement { code, .. }) if code == "1792");
+        let refused =
+            matches!(&outcome, Err(EngineError::Statement { code, .. }) if code == "1792");
         assert!(refused, "{sql}: {outcome:?}");
     }
     assert_eq!(one(&engine, "SELECT COUNT(*) FROM s_read_only", &[]).await, Out::Int(0));
@@ -127,13 +127,15 @@ async fn sessions_are_set_up() {
 
 #[tokio::test]
 async fn describing_gives_columns_and_runs_nothing() {
-    prepare(&["DROP TABLE IF EXISTS s_describe", "CREATE TABLE s_describe (a INT, d DATE, b BLOB)"])
-        .await;
+    prepare(&[
+        "DROP TABLE IF EXISTS s_describe",
+        "CREATE TABLE s_describe (a INT, d DATE, b BLOB)",
+    ])
+    .await;
     let engine = engine();
     let told = engine.describe("SELECT * FROM s_describe WHERE a = ?", soon()).await.unwrap();
     let kinds: Vec<_> = told.iter().map(|column| (column.name.as_str(), column.kind)).collect();
-    let wanted =
-        [("a", ColumnKind::Integer), ("d", ColumnKind::Date), ("b", ColumnKind::Binary)];
+    let wanted = [("a", ColumnKind::Integer), ("d", ColumnKind::Date), ("b", ColumnKind::Binary)];
     assert_eq!(kinds, wanted);
     let none = engine.describe("INSERT INTO s_describe (a) VALUES (?)", soon()).await.unwrap();
     assert!(none.is_empty());

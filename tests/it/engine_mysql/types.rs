@@ -87,12 +87,7 @@ async fn integers_to_their_extremes() {
         int("BIGINT", "-9223372036854775808", i64::MIN),
         int("BIGINT", "9223372036854775807", i64::MAX),
         int("BIGINT UNSIGNED", "9223372036854775807", i64::MAX),
-        case(
-            "BIGINT UNSIGNED",
-            "18446744073709551615",
-            Out::UInt(u64::MAX),
-            ColumnKind::Integer,
-        ),
+        case("BIGINT UNSIGNED", "18446744073709551615", Out::UInt(u64::MAX), ColumnKind::Integer),
         int("YEAR", "1901", 1901),
         int("YEAR", "2155", 2155),
     ];
@@ -176,11 +171,7 @@ async fn dates_and_times_as_the_server_prints_them() {
 
 #[tokio::test]
 async fn timestamps_are_utc_wherever_the_server_is() {
-    prepare(&[
-        "DROP TABLE IF EXISTS t_zone",
-        "CREATE TABLE t_zone (at TIMESTAMP NULL)",
-    ])
-    .await;
+    prepare(&["DROP TABLE IF EXISTS t_zone", "CREATE TABLE t_zone (at TIMESTAMP NULL)"]).await;
     let mut conn = admin().await;
     conn.query_drop("SET time_zone = '+08:00'").await.unwrap();
     conn.query_drop("INSERT INTO t_zone VALUES ('2025-01-31 10:00:00')").await.unwrap();
