@@ -1,0 +1,3 @@
+//! The integration tests: one binary, against real servers.
+
+mod engine_postgres;
