@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 pub use crate::sql::bind::{Bind, offset_text};
 pub use crate::sql::dialect::Dialect;
 
+pub mod breaker;
 pub mod mysql;
 pub mod postgres;
 pub mod registry;
