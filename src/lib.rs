@@ -3,6 +3,7 @@
 pub mod access;
 pub mod definitions;
 pub mod engines;
+pub mod live;
 pub mod observe;
 pub mod sql;
 pub mod store;
