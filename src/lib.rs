@@ -5,5 +5,6 @@ pub mod definitions;
 pub mod engines;
 pub mod live;
 pub mod observe;
+pub mod query;
 pub mod sql;
 pub mod store;

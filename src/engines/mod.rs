@@ -101,6 +101,11 @@ pub trait RowSink: Send + 'static {
     /// Passes on the errors of [`Row::cell`].
     fn row<R: Row>(&mut self, row: &R) -> Result<Flow, EngineError>;
 
+    /// Rows taken so far, for the metrics.
+    fn rows(&self) -> u64 {
+        0
+    }
+
     /// Waits until the reader has taken what is buffered. Engines on a thread block on it.
     fn flush(&mut self) -> impl Future<Output = Flow> + Send;
 }

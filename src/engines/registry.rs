@@ -74,7 +74,7 @@ impl Source {
                     EngineError::Timeout => QueryOutcome::Timeout,
                     _ => QueryOutcome::Refused,
                 };
-                self.finished(outcome, Duration::ZERO);
+                self.finished(outcome, Duration::ZERO, 0);
                 return (sink, Err(error));
             }
         };
@@ -83,7 +83,7 @@ impl Source {
         let (sink, result) = with_engine!(&self.engine, engine => engine.run(query, sink).await);
         pending.done = true;
         drop(slot);
-        self.settle(&result, started);
+        self.settle(&result, started, sink.rows());
         (sink, result)
     }
 
@@ -150,7 +150,7 @@ impl Source {
         }
     }
 
-    fn settle(&self, result: &Result<Done, EngineError>, started: Instant) {
+    fn settle(&self, result: &Result<Done, EngineError>, started: Instant, rows: u64) {
         let ill = result.as_ref().is_err_and(EngineError::is_ill_health);
         let before = self.breaker.state();
         self.breaker.report(ill, Instant::now());
@@ -166,12 +166,12 @@ impl Source {
             Err(EngineError::Busy { .. }) => QueryOutcome::Refused,
             Err(_) => QueryOutcome::Error,
         };
-        self.finished(outcome, started.elapsed());
+        self.finished(outcome, started.elapsed(), rows);
     }
 
-    fn finished(&self, outcome: QueryOutcome, duration: Duration) {
+    fn finished(&self, outcome: QueryOutcome, duration: Duration, rows: u64) {
         let datasource = &*self.metrics;
-        self.observer.report(&Event::QueryFinished { datasource, outcome, duration, rows: 0 });
+        self.observer.report(&Event::QueryFinished { datasource, outcome, duration, rows });
     }
 }
 
@@ -195,7 +195,7 @@ impl Drop for Pending<'_> {
     fn drop(&mut self) {
         if !self.done {
             self.source.breaker.abandon();
-            self.source.finished(QueryOutcome::Cancelled, self.started.elapsed());
+            self.source.finished(QueryOutcome::Cancelled, self.started.elapsed(), 0);
         }
     }
 }
