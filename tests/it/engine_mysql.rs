@@ -1,5 +1,10 @@
 //! The MySQL engine against a real server, whose URL is in `TIDEGATE_TEST_MYSQL_URL`.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "clippy sees a test only in what has the attribute, not in its helpers"
+)]
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 

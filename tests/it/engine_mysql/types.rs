@@ -27,7 +27,10 @@ async fn check(table: &str, cases: Vec<Case>, server_agrees: bool) {
     let mut conn = admin().await;
     for statement in [
         "SET SESSION sql_mode = '', time_zone = '+00:00'".to_owned(),
-        format!("CREATE TABLE {table} (id INT PRIMARY KEY, {})", columns.join(", ")),
+        format!(
+            "CREATE TABLE {table} (id INT PRIMARY KEY, {}) DEFAULT CHARACTER SET utf8mb4",
+            columns.join(", ")
+        ),
         format!("INSERT INTO {table} VALUES (1, {})", values.join(", ")),
         format!("INSERT INTO {table} (id) VALUES (2)"),
     ] {
