@@ -1,0 +1,5 @@
+//! Who calls, and what they may call.
+
+pub mod authenticate;
+pub mod authorize;
+pub mod principal;

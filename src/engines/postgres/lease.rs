@@ -1,0 +1,130 @@
+//! A query's place on a connection. One that is dropped before the query has ended cancels it in the database.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::connection::Connection;
+use super::pool::Pool;
+use super::slots::{Cancel, Place};
+
+/// How long a query may take to end by itself before it is cancelled, and how often that is looked at.
+const CANCEL_PAUSE: Duration = Duration::from_millis(2);
+
+/// A cancel that has not helped by then is sent again: it may have hit another query nobody waits for.
+const CANCEL_AGAIN: Duration = Duration::from_millis(250);
+
+/// A connection whose query has not ended this long after the first cancel is thrown away.
+const CANCEL_GRACE: Duration = Duration::from_secs(3);
+
+/// A place on a connection.
+pub(super) struct Lease {
+    pool: Arc<Pool>,
+    pub(super) connection: Arc<Connection>,
+    ticket: u64,
+    /// How long the connection had been idle.
+    pub(super) quiet: Duration,
+    ended: bool,
+}
+
+impl Lease {
+    pub(super) fn new(pool: Arc<Pool>, place: Place) -> Self {
+        let Place { connection, ticket, quiet } = place;
+        Self { pool, connection, ticket, quiet, ended: false }
+    }
+
+    /// Takes a new place behind all others on the connection: something is about to be sent anew.
+    pub(super) fn requeue(&mut self) {
+        self.ticket = self.pool.state.lock().slots.requeue(&self.connection, self.ticket);
+    }
+
+    /// Notes the first answer; false: a cancel meant for another may hit this query.
+    pub(super) fn reach(&self) -> bool {
+        self.connection.reach(self.ticket)
+    }
+
+    /// Whether the query waits behind a slow one.
+    pub(super) fn is_stuck(&self) -> bool {
+        self.pool.state.lock().slots.is_stuck(&self.connection, self.ticket)
+    }
+
+    /// The result is large: no other query shall wait behind it.
+    pub(super) fn mark_long(&self) {
+        self.pool.state.lock().slots.mark_long(&self.connection);
+    }
+
+    /// The query has ended. Gives back how long it ran, where it was the first on its connection.
+    pub(super) fn finish(&mut self) -> Option<Duration> {
+        self.ended = true;
+        let ran = self.pool.state.lock().slots.release(&self.connection, self.ticket);
+        self.pool.wake_one();
+        ran
+    }
+
+    /// The connection is of no more use.
+    pub(super) fn discard(&mut self) {
+        self.ended = true;
+        self.pool.state.lock().slots.remove(&self.connection);
+        self.connection.abort();
+        self.pool.wake_one();
+    }
+
+    /// The query has ended, and its connection goes with it.
+    pub(super) fn retire(&mut self) {
+        self.ended = true;
+        self.pool.state.lock().slots.remove(&self.connection);
+        self.pool.wake_one();
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if self.ended {
+            return;
+        }
+        self.pool.state.lock().slots.doom(&self.connection, self.ticket);
+        let clean_up = clean_up(self.pool.clone(), self.connection.clone(), self.ticket);
+        self.connection.runtime.spawn(clean_up);
+    }
+}
+
+/// Sees a query to its end that nobody waits for: lets it end, cancels it, or throws its connection away.
+async fn clean_up(pool: Arc<Pool>, connection: Arc<Connection>, ticket: u64) {
+    // An empty request behind the query: its answer says that the query has ended.
+    let ended = connection.client.check_connection();
+    let mut ended = std::pin::pin!(ended);
+    let mut first_cancel: Option<Instant> = None;
+    let mut last_cancel: Option<Instant> = None;
+    let is_alive = loop {
+        if let Ok(end) = tokio::time::timeout(CANCEL_PAUSE, ended.as_mut()).await {
+            break end.is_ok();
+        }
+        if first_cancel.is_some_and(|at| at.elapsed() > CANCEL_GRACE) {
+            break false;
+        }
+        if last_cancel.is_some_and(|at| at.elapsed() < CANCEL_AGAIN) {
+            continue;
+        }
+        let may_cancel = pool.state.lock().slots.may_cancel(&connection, ticket);
+        if may_cancel == Cancel::Wait {
+            continue;
+        }
+        // Announced first and looked at afterwards: a query reached in between sees the announcement.
+        connection.begin_cancel();
+        if may_cancel == Cancel::Freely || !connection.is_past(ticket) {
+            pool.connector.cancel(&connection).await;
+            let now = Instant::now();
+            first_cancel.get_or_insert(now);
+            last_cancel = Some(now);
+        }
+        connection.end_cancel();
+    };
+    let mut state = pool.state.lock();
+    if is_alive {
+        state.slots.release(&connection, ticket);
+    } else {
+        state.slots.remove(&connection);
+        connection.abort();
+    }
+    drop(state);
+    pool.wake_one();
+}

@@ -1,0 +1,178 @@
+//! One run of a query: from a place on a connection to the last row, again on another connection where that is safe.
+
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures::StreamExt;
+use tokio::time::Sleep;
+use tokio_postgres::RowStream;
+
+use super::bind;
+use super::decode::DecodedRow;
+use super::job::{Job, Setback, Stage, before, protocol};
+use super::lease::Lease;
+use super::pool::Pool;
+use super::slots::{Need, Share};
+use super::statements::Prepared;
+use crate::engines::{Done, EngineError, Flow, Query, RowSink};
+
+/// A result larger than this keeps its connection from taking other queries.
+const LONG_RESULT_BYTES: usize = 64 * 1024;
+
+/// Rows between two looks at the clock while they come without a pause.
+const ROWS_PER_LOOK: u32 = 1024;
+
+/// Most runs of one query, for whatever reasons.
+const MAX_ATTEMPTS: u8 = 4;
+
+/// A query, its sink, and how far they are.
+pub(super) struct Run<'p, S> {
+    job: Job<'p>,
+    pub(super) sink: S,
+    /// The statement whose columns the sink was given.
+    given: Option<Arc<Prepared>>,
+    /// A row has been given to the sink: the query cannot be run again.
+    delivered: bool,
+    /// How long it ran in the database, where that is known.
+    pub(super) ran: Option<Duration>,
+}
+
+impl<'p, S: RowSink> Run<'p, S> {
+    pub(super) fn new(pool: &'p Arc<Pool>, query: Query, sink: S) -> Self {
+        Self { job: Job { pool, query }, sink, given: None, delivered: false, ran: None }
+    }
+
+    /// Runs the query to its end.
+    pub(super) async fn until_done(&mut self, share: Share) -> Result<Done, EngineError> {
+        bind::check(&self.job.query.binds)?;
+        let mut need = Need { share, newer_than: None };
+        let mut place = None;
+        let (mut may_reconnect, mut may_repeat, mut may_reprepare) = (true, true, true);
+        for _ in 0..MAX_ATTEMPTS {
+            let lease = match place.take() {
+                Some(lease) => lease,
+                None => self.job.pool.acquire(need, self.job.query.deadline).await?,
+            };
+            let setback = match self.attempt(lease).await {
+                Ok(done) => return Ok(done),
+                Err(setback) => setback,
+            };
+            let again = self.job.query.read_only && !self.delivered;
+            match setback {
+                Setback::Final(error) => return Err(error),
+                Setback::Moved(lease) => place = Some(lease),
+                Setback::Broken { ran, .. } if may_reconnect && (again || !ran) => {
+                    may_reconnect = false;
+                    need.newer_than = Some(Instant::now());
+                }
+                Setback::Stray(_) if may_repeat && again => may_repeat = false,
+                Setback::Stale(_) if may_reprepare => may_reprepare = false,
+                Setback::Broken { error, .. } | Setback::Stray(error) | Setback::Stale(error) => {
+                    return Err(error);
+                }
+            }
+        }
+        Err(EngineError::Unavailable("no undisturbed run".into()))
+    }
+
+    /// One run. A lease that has not ended by then is dropped, which cancels the query.
+    async fn attempt(&mut self, mut lease: Lease) -> Result<Done, Setback> {
+        let mut clock = pin!(tokio::time::sleep_until(self.job.tick()));
+        let connection = lease.connection.clone();
+        let prepared = self.job.prepared(&mut lease, clock.as_mut()).await?;
+        let started = {
+            let parameters = self.job.query.binds.iter().map(bind::Parameter);
+            let start = pin!(connection.client.query_raw(&prepared.statement, parameters));
+            self.job.first_answer(start, &lease, clock.as_mut()).await?
+        };
+        let rows = match started {
+            Ok(rows) => rows,
+            Err(failure) => return Err(self.job.failed(&failure, Stage::Binding, &mut lease)),
+        };
+        if !lease.reach() && self.job.query.read_only {
+            // The cancel of another query could still hit this one in the midst of its rows.
+            return Err(Setback::Stray(EngineError::Unavailable("cancelled by accident".into())));
+        }
+        clock.as_mut().reset(self.job.query.deadline.into());
+        self.rows(pin!(rows), &prepared, &mut lease, clock).await
+    }
+
+    /// Feeds the sink.
+    async fn rows(
+        &mut self,
+        mut rows: Pin<&mut RowStream>,
+        prepared: &Arc<Prepared>,
+        lease: &mut Lease,
+        mut clock: Pin<&mut Sleep>,
+    ) -> Result<Done, Setback> {
+        let (mut bytes, mut count) = (0, 0_u32);
+        loop {
+            let Some(next) = before(pin!(rows.next()), clock.as_mut()).await else {
+                return Err(EngineError::Timeout.into());
+            };
+            let row = match next {
+                Some(Ok(row)) => row,
+                Some(Err(failure)) => return Err(self.job.failed(&failure, Stage::Running, lease)),
+                None => break,
+            };
+            self.give_columns(prepared)?;
+            self.delivered = true;
+            let row = DecodedRow { row: &row, decoders: &prepared.decoders };
+            let mut flow = self.sink.row(&row).inspect_err(|_| lease.connection.forget_types())?;
+            if flow == Flow::Flush {
+                let Some(flushed) = before(pin!(self.sink.flush()), clock.as_mut()).await else {
+                    return Err(EngineError::Timeout.into());
+                };
+                flow = flushed;
+            }
+            if flow == Flow::Stop {
+                return Ok(Done::default());
+            }
+            let is_long = bytes > LONG_RESULT_BYTES;
+            bytes += row.row.raw_size_bytes();
+            if !is_long && bytes > LONG_RESULT_BYTES {
+                lease.mark_long();
+            }
+            count = count.wrapping_add(1);
+            if count.is_multiple_of(ROWS_PER_LOOK) {
+                if Instant::now() >= self.job.query.deadline {
+                    return Err(EngineError::Timeout.into());
+                }
+                tokio::task::yield_now().await;
+            }
+        }
+        self.give_columns(prepared)?;
+        self.ran = lease.finish();
+        if !self.job.query.read_only && may_change_session(&self.job.query.sql) {
+            lease.retire();
+        }
+        let affected_rows = if prepared.columns.is_empty() { rows.rows_affected() } else { None };
+        Ok(Done { affected_rows: affected_rows.unwrap_or(0) })
+    }
+
+    /// Gives the sink its columns, once.
+    fn give_columns(&mut self, prepared: &Arc<Prepared>) -> Result<(), EngineError> {
+        match &self.given {
+            None => {
+                self.sink.columns(&prepared.columns)?;
+                self.given = Some(prepared.clone());
+                Ok(())
+            }
+            Some(given) if Arc::ptr_eq(given, prepared) || given.columns == prepared.columns => {
+                Ok(())
+            }
+            Some(_) => Err(protocol("the columns changed between two runs".into())),
+        }
+    }
+}
+
+/// First words of statements that leave nothing behind in their session.
+const HARMLESS: [&str; 8] =
+    ["select", "insert", "update", "delete", "merge", "with", "values", "call"];
+
+/// Whether a statement could leave something behind in its session (`SET`, `BEGIN`, `CREATE TEMP TABLE`, …).
+fn may_change_session(sql: &str) -> bool {
+    let word = sql.trim_start().split(|c: char| !c.is_ascii_alphabetic()).next().unwrap_or("");
+    !HARMLESS.iter().any(|harmless| word.eq_ignore_ascii_case(harmless))
+}
