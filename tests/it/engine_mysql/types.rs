@@ -63,11 +63,10 @@ fn plain(out: &Out) -> String {
         Out::UInt(n) => n.to_string(),
         Out::Float(n) => n.to_string(),
         Out::Float32(n) => n.to_string(),
-        Out::Decimal(text) | Out::Json(text) => text.clone(),
         Out::Text(text) if text.as_bytes().get(10) == Some(&b'T') => {
             text.replacen('T', " ", 1).trim_end_matches('Z').to_owned()
         }
-        Out::Text(text) => text.clone(),
+        Out::Text(text) | Out::Decimal(text) | Out::Json(text) => text.clone(),
         other => panic!("{other:?} has no plain text"),
     }
 }
