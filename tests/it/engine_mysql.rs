@@ -1,5 +1,10 @@
 //! The MySQL engine against a real server, whose URL is in `TIDEGATE_TEST_MYSQL_URL`.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "clippy sees a test only in what has the attribute, not in its helpers"
+)]
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -60,14 +65,14 @@ fn decimal(digits: &str) -> Out {
 
 /// Takes rows as they come, and no more than `stop_after`.
 #[derive(Debug, Default)]
-struct Rows {
+struct Collector {
     columns: Option<Vec<Column>>,
     rows: Vec<Vec<Out>>,
     stop_after: Option<usize>,
     scratch: String,
 }
 
-impl RowSink for Rows {
+impl RowSink for Collector {
     fn columns(&mut self, columns: &[Column]) -> Result<(), EngineError> {
         assert!(self.columns.is_none(), "columns were announced twice");
         self.columns = Some(columns.to_vec());
@@ -146,8 +151,8 @@ fn change(sql: &str, binds: &[Bind]) -> Query {
     Query { read_only: false, ..query(sql, binds) }
 }
 
-async fn run(engine: &MySql, query: Query) -> (Rows, Result<Done, EngineError>) {
-    engine.run(query, Rows::default()).await
+async fn run(engine: &MySql, query: Query) -> (Collector, Result<Done, EngineError>) {
+    engine.run(query, Collector::default()).await
 }
 
 /// The rows of a query that must succeed.

@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use crate::engines::Dialect;
 
 /// How long what was read about a table is believed.
-const REFRESH: Duration = Duration::from_secs(60);
+const REFRESH: Duration = Duration::from_mins(1);
 /// Most tables remembered.
 const TABLES_MAX: usize = 4_096;
 /// Most checks read of one table; no table has as many columns.

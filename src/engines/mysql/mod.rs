@@ -43,8 +43,8 @@ impl MySql {
     /// Of the server that `config` names. Connects when first asked.
     pub fn new(config: EngineConfig) -> Self {
         Self {
-            pool: Arc::new(Pool::new(&config)),
             json: JsonColumns::new(config.database.as_deref()),
+            pool: Arc::new(Pool::new(config)),
         }
     }
 

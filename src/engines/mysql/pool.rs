@@ -50,14 +50,14 @@ struct Idle {
 }
 
 impl Pool {
-    pub fn new(config: &EngineConfig) -> Self {
+    pub fn new(config: EngineConfig) -> Self {
         let max = usize::try_from(config.pool.max_connections).unwrap_or(usize::MAX).max(1);
         Self {
-            options: session::options(config),
-            setup: session::setup(config),
+            options: session::options(&config),
+            setup: session::setup(&config),
             connect_timeout: Duration::from_millis(config.pool.connect_timeout_ms),
             idle_timeout: Duration::from_millis(config.pool.idle_timeout_ms),
-            runtime: config.runtime.clone(),
+            runtime: config.runtime,
             max,
             places: Arc::new(Semaphore::new(max)),
             side: Semaphore::new(SIDE_CONNECTIONS_MAX),
@@ -102,27 +102,31 @@ impl Pool {
         self.in_time(connecting).await
     }
 
-    /// A connection outside the pool, without its set-up.
+    /// A connection outside the pool, set up alike: the server's answers depend on it.
     ///
     /// # Errors
     /// [`EngineError::Unavailable`] where it could not be had.
     pub async fn side_connection(&self) -> Result<(Conn, SemaphorePermit<'_>), EngineError> {
         let place = self.side.acquire().await.expect("the semaphore is never closed");
-        let conn = self.in_time(Conn::new(self.options.clone())).await?;
-        Ok((conn, place))
+        let connecting = async {
+            let mut conn = Conn::new(self.options.clone()).await?;
+            conn.query_drop(&self.setup).await?;
+            Ok(conn)
+        };
+        Ok((self.in_time(connecting).await?, place))
     }
 
     async fn in_time<T>(
         &self,
         connecting: impl Future<Output = mysql_async::Result<T>>,
     ) -> Result<T, EngineError> {
-        match timeout(self.connect_timeout, on_runtime(self.runtime.as_ref(), connecting)).await {
-            Ok(connected) => connected.map_err(|error| unavailable(&error)),
-            Err(_) => {
-                let waited_ms = self.connect_timeout.as_millis();
-                Err(EngineError::Unavailable(format!("no connection within {waited_ms} ms")))
-            }
-        }
+        let connected =
+            timeout(self.connect_timeout, on_runtime(self.runtime.as_ref(), connecting));
+        let Ok(connected) = connected.await else {
+            let waited_ms = self.connect_timeout.as_millis();
+            return Err(EngineError::Unavailable(format!("no connection within {waited_ms} ms")));
+        };
+        connected.map_err(|error| unavailable(&error))
     }
 
     fn handle(&self) -> Option<Handle> {

@@ -22,7 +22,7 @@ const PACKET_BYTES_MAX: usize = 1 << 30;
 /// What a server allows where it does not say, in bytes.
 const SERVER_PACKET_BYTES: usize = 1 << 24;
 /// How long the server keeps a connection beyond our own idle timeout.
-const IDLE_MARGIN: Duration = Duration::from_secs(60);
+const IDLE_MARGIN: Duration = Duration::from_mins(1);
 /// Silence after which the system probes whether the server is still there.
 const KEEPALIVE: Duration = Duration::from_secs(30);
 const DEFAULT_PORT: u16 = 3306;

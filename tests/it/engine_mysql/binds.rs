@@ -33,7 +33,7 @@ async fn every_kind_arrives_as_what_it_is() {
         (Bind::Array(vec![Bind::Int(1), words("x\"y"), Bind::Null]), text(r#"[1,"x\"y",null]"#)),
     ];
     for (bind, wanted) in cases {
-        assert_eq!(one(&engine, "SELECT ?", &[bind.clone()]).await, wanted, "{bind:?}");
+        assert_eq!(one(&engine, "SELECT ?", std::slice::from_ref(&bind)).await, wanted, "{bind:?}");
     }
 }
 
@@ -134,7 +134,7 @@ async fn values_that_do_not_fit_are_the_callers_fault() {
         ("SELECT ? + 9223372036854775807", Bind::Int(1)),
         ("SELECT ?", Bind::Date(date(-44, 3, 15))),
     ] {
-        let (_, outcome) = run(&engine, change(sql, &[bind.clone()])).await;
+        let (_, outcome) = run(&engine, change(sql, std::slice::from_ref(&bind))).await;
         let error = outcome.expect_err(sql);
         assert!(matches!(error, EngineError::BadValue { .. }), "{sql} {bind:?}: {error:?}");
     }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use tidegate::engines::{Engine as _, EngineError, Query};
 
-use super::{Out, Rows, engine, eventually, one, query, rows, run, running};
+use super::{Collector, Out, engine, eventually, one, query, rows, run, running};
 
 /// Longer than any test waits.
 const FOREVER: &str = "SELECT COUNT(*) FROM information_schema.COLLATIONS a, \
@@ -73,7 +73,7 @@ async fn a_stop_ends_what_still_runs() {
     let engine = engine();
     let sql = "SELECT 1 FROM information_schema.COLUMNS a, information_schema.COLUMNS b, \
                information_schema.COLUMNS c /* c_stop */";
-    let sink = Rows { stop_after: Some(3), ..Rows::default() };
+    let sink = Collector { stop_after: Some(3), ..Collector::default() };
     let (sink, outcome) = engine.run(query(sql, &[]), sink).await;
     outcome.unwrap();
     assert_eq!(sink.rows.len(), 3);
@@ -86,7 +86,7 @@ async fn a_stop_near_the_end_keeps_the_connection() {
     let engine = engine();
     let id = rows(&engine, "SELECT CONNECTION_ID()", &[]).await;
     let sql = "SELECT 1 UNION ALL SELECT 2 UNION ALL SELECT 3";
-    let sink = Rows { stop_after: Some(2), ..Rows::default() };
+    let sink = Collector { stop_after: Some(2), ..Collector::default() };
     let (sink, outcome) = engine.run(query(sql, &[]), sink).await;
     outcome.unwrap();
     assert_eq!(sink.rows, [[Out::Int(1)], [Out::Int(2)]]);

@@ -15,7 +15,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
 use super::{
-    Out, Rows, admin, change, config, engine, eventually, kill, one, prepare, query, run, running,
+    Collector, Out, admin, change, config, engine, eventually, kill, one, prepare, query, run,
+    running,
 };
 
 fn at(port: u16) -> EngineConfig {
@@ -160,7 +161,7 @@ async fn a_server_that_restarts_is_found_again() {
 
 /// Takes the network down at its tenth row.
 struct Saboteur {
-    rows: Rows,
+    rows: Collector,
     network: watch::Sender<Mode>,
 }
 
@@ -187,7 +188,7 @@ async fn a_connection_lost_between_rows_is_not_asked_again() {
     let engine = MySql::new(at(proxy.port));
     let sql = "SELECT a.TABLE_NAME FROM information_schema.COLUMNS a, \
                information_schema.COLUMNS b, information_schema.COLUMNS c";
-    let sink = Saboteur { rows: Rows::default(), network: proxy.mode.clone() };
+    let sink = Saboteur { rows: Collector::default(), network: proxy.mode.clone() };
     let (sink, outcome) = engine.run(query(sql, &[]), sink).await;
     assert!(sink.rows.rows.len() > 10);
     let Err(EngineError::Unavailable(message)) = outcome else { panic!("{outcome:?}") };

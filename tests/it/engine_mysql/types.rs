@@ -27,7 +27,10 @@ async fn check(table: &str, cases: Vec<Case>, server_agrees: bool) {
     let mut conn = admin().await;
     for statement in [
         "SET SESSION sql_mode = '', time_zone = '+00:00'".to_owned(),
-        format!("CREATE TABLE {table} (id INT PRIMARY KEY, {})", columns.join(", ")),
+        format!(
+            "CREATE TABLE {table} (id INT PRIMARY KEY, {}) DEFAULT CHARACTER SET utf8mb4",
+            columns.join(", ")
+        ),
         format!("INSERT INTO {table} VALUES (1, {})", values.join(", ")),
         format!("INSERT INTO {table} (id) VALUES (2)"),
     ] {
@@ -60,11 +63,10 @@ fn plain(out: &Out) -> String {
         Out::UInt(n) => n.to_string(),
         Out::Float(n) => n.to_string(),
         Out::Float32(n) => n.to_string(),
-        Out::Decimal(text) | Out::Json(text) => text.clone(),
         Out::Text(text) if text.as_bytes().get(10) == Some(&b'T') => {
             text.replacen('T', " ", 1).trim_end_matches('Z').to_owned()
         }
-        Out::Text(text) => text.clone(),
+        Out::Text(text) | Out::Decimal(text) | Out::Json(text) => text.clone(),
         other => panic!("{other:?} has no plain text"),
     }
 }
