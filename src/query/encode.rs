@@ -185,18 +185,27 @@ impl Encoder {
         response: &Response,
         computed: &[String],
     ) -> Result<(), EngineError> {
+        // Taken out, so that the cell that lies in it does not hold the encoder.
+        let mut scratch = std::mem::take(&mut self.scratch);
+        scratch.clear();
         let column = &self.columns[at];
-        self.scratch.clear();
-        let mut cell = match column.source {
-            Source::Column(index) => row.cell(index, &mut self.scratch)?,
+        let cell = match column.source {
+            Source::Column(index) => row.cell(index, &mut scratch)?,
             Source::Computed(index) => computed_cell(&computed[index]),
         };
+        self.write(at, cell, response);
+        self.scratch = scratch;
+        Ok(())
+    }
+
+    fn write<'a>(&mut self, at: usize, mut cell: Cell<'a>, response: &'a Response) {
+        let column = &self.columns[at];
         for (_, index, figure) in &mut self.figures {
             if *index == Some(at) {
                 figure.add(cell);
             }
         }
-        let label = if column.has_labels { self.names_label(at, cell, response) } else { None };
+        let label = if column.has_labels { self.label(at, cell, response) } else { None };
         if let Some(label) = label {
             cell = computed_cell(label);
         }
@@ -211,7 +220,13 @@ impl Encoder {
                     self.buffer.push(b',');
                 }
                 self.buffer.extend_from_slice(&column.key);
-                write_json(&mut self.buffer, cell);
+                match cell {
+                    // A line is a row: JSON text of the database may hold line breaks between its values.
+                    Cell::Json(text) if self.format == Format::Ndjson && text.contains(['\n', '\r']) => {
+                        self.buffer.extend_from_slice(text.replace(['\n', '\r'], " ").as_bytes());
+                    }
+                    cell => write_json(&mut self.buffer, cell),
+                }
             }
             Format::Csv => {
                 if at > 0 {
@@ -225,11 +240,10 @@ impl Encoder {
                 }
             }
         }
-        Ok(())
     }
 
     /// The label of a cell's code, as JSON text.
-    fn names_label<'a>(&self, at: usize, cell: Cell<'_>, response: &'a Response) -> Option<&'a str> {
+    fn label<'a>(&self, at: usize, cell: Cell<'a>, response: &'a Response) -> Option<&'a str> {
         let Source::Column(index) = self.columns[at].source else { return None };
         let labels = response.value_map.get(&self.names[index])?;
         let code = match cell {

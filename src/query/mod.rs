@@ -8,3 +8,4 @@ pub mod params;
 pub mod scope;
 pub mod sink;
 pub mod summary;
+pub mod xlsx;
