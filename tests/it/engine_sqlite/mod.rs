@@ -1,0 +1,6 @@
+//! The SQLite engine, on real files.
+
+mod ending;
+mod file;
+mod support;
+mod values;
