@@ -1,5 +1,6 @@
 //! The SQLite engine, on real files.
 
+mod demo;
 mod ending;
 mod file;
 mod support;
