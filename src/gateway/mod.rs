@@ -1,0 +1,3 @@
+//! The request path.
+
+pub mod xlsx;
