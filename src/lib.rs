@@ -1,6 +1,7 @@
 //! Tidegate: a data-API gateway with config-as-code.
 
 pub mod access;
+pub mod cli;
 pub mod definitions;
 pub mod engines;
 pub mod live;

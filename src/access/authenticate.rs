@@ -65,8 +65,16 @@ impl Authenticator {
     /// Makes keys ready. What cannot be used becomes a warning; its tokens do not pass.
     pub fn prepare(policies: &Policies, root: &Path, warnings: &mut Vec<Problem>) -> Self {
         Self {
-            consumers: policies.consumers.iter().map(|consumer| Arc::new(principal(consumer))).collect(),
-            issuers: policies.issuers.iter().map(|issuer| verifier(issuer, root, warnings)).collect(),
+            consumers: policies
+                .consumers
+                .iter()
+                .map(|consumer| Arc::new(principal(consumer)))
+                .collect(),
+            issuers: policies
+                .issuers
+                .iter()
+                .map(|issuer| verifier(issuer, root, warnings))
+                .collect(),
             anonymous: Arc::new(Principal::anonymous()),
             remembered: Cache::new(MAX_REMEMBERED_TOKENS),
         }
@@ -85,7 +93,9 @@ impl Authenticator {
         if let Some(key) = credentials.api_key {
             return self.api_key(key, policies, now);
         }
-        let Some(authorization) = credentials.authorization else { return Ok(self.anonymous.clone()) };
+        let Some(authorization) = credentials.authorization else {
+            return Ok(self.anonymous.clone());
+        };
         let (scheme, token) = authorization.split_once(' ').ok_or(Denial::MalformedCredentials)?;
         if !scheme.eq_ignore_ascii_case("bearer") {
             return Err(Denial::MalformedCredentials);
@@ -99,7 +109,12 @@ impl Authenticator {
     }
 
     /// Keys are long and random, so that looking a hash up tells nothing by its time.
-    fn api_key(&self, key: &str, policies: &Policies, now: Timestamp) -> Result<Arc<Principal>, Denial> {
+    fn api_key(
+        &self,
+        key: &str,
+        policies: &Policies,
+        now: Timestamp,
+    ) -> Result<Arc<Principal>, Denial> {
         if key.len() > MAX_CREDENTIAL_BYTES {
             return Err(Denial::UnknownKey);
         }
@@ -111,7 +126,12 @@ impl Authenticator {
         self.consumer(entry.consumer).cloned().ok_or(Denial::UnknownKey)
     }
 
-    fn token(&self, token: &str, policies: &Policies, now: Timestamp) -> Result<Arc<Principal>, Denial> {
+    fn token(
+        &self,
+        token: &str,
+        policies: &Policies,
+        now: Timestamp,
+    ) -> Result<Arc<Principal>, Denial> {
         if token.len() > MAX_CREDENTIAL_BYTES {
             return Err(Denial::InvalidToken);
         }
@@ -129,7 +149,10 @@ impl Authenticator {
             match verifier.verify(token, header.alg, header.kid.as_deref()) {
                 Ok(claims) => {
                     let expires = claims.get("exp").and_then(Value::as_f64).unwrap_or(0.0);
-                    #[expect(clippy::cast_possible_truncation, reason = "seconds of a verified token")]
+                    #[expect(
+                        clippy::cast_possible_truncation,
+                        reason = "seconds of a verified token"
+                    )]
                     let expires = expires as i64;
                     let principal = Arc::new(verifier.principal(claims, policies));
                     self.remembered.insert(digest, (principal.clone(), expires));
@@ -159,7 +182,12 @@ fn unverified_issuer(token: &str) -> Option<String> {
 }
 
 impl Verifier {
-    fn verify(&self, token: &str, algorithm: Algorithm, kid: Option<&str>) -> Result<Map<String, Value>, Denial> {
+    fn verify(
+        &self,
+        token: &str,
+        algorithm: Algorithm,
+        kid: Option<&str>,
+    ) -> Result<Map<String, Value>, Denial> {
         let mut validation = Validation::new(algorithm);
         validation.set_audience(&[&self.issuer.audience]);
         validation.set_issuer(&[&self.issuer.issuer]);
@@ -167,13 +195,16 @@ impl Verifier {
         validation.validate_nbf = true;
         validation.leeway = self.issuer.leeway_seconds;
         let fits = |key: &&Key| {
-            key.algorithm == algorithm && (kid.is_none() || key.id.is_none() || key.id.as_deref() == kid)
+            key.algorithm == algorithm
+                && (kid.is_none() || key.id.is_none() || key.id.as_deref() == kid)
         };
         let mut denial = Denial::InvalidToken;
         for key in self.keys.iter().filter(fits) {
             match decode::<Map<String, Value>>(token, &key.key, &validation) {
                 Ok(data) => return Ok(data.claims),
-                Err(error) if matches!(error.kind(), ErrorKind::ExpiredSignature) => denial = Denial::ExpiredToken,
+                Err(error) if matches!(error.kind(), ErrorKind::ExpiredSignature) => {
+                    denial = Denial::ExpiredToken
+                }
                 Err(_) => {}
             }
         }
@@ -213,7 +244,11 @@ fn verifier(issuer: &Issuer, root: &Path, warnings: &mut Vec<Problem>) -> Verifi
             }),
             Err(error) => {
                 let message = format!("The secret of `{}` cannot be had: {error}.", issuer.name);
-                warn(ProblemCode::SecretMissing, message, "Set it; until then tokens of this issuer are refused.");
+                warn(
+                    ProblemCode::SecretMissing,
+                    message,
+                    "Set it; until then tokens of this issuer are refused.",
+                );
             }
         },
         IssuerKeys::Jwks(text) => {
@@ -229,7 +264,11 @@ fn verifier(issuer: &Issuer, root: &Path, warnings: &mut Vec<Problem>) -> Verifi
                     }
                     _ => warn(
                         ProblemCode::Unsupported,
-                        format!("Key {} of `{}` is of a kind that is not supported.", i + 1, issuer.name),
+                        format!(
+                            "Key {} of `{}` is of a kind that is not supported.",
+                            i + 1,
+                            issuer.name
+                        ),
                         "Use RSA (RS256), P-256 (ES256) or Ed25519 (EdDSA) keys.",
                     ),
                 }
@@ -247,8 +286,12 @@ fn verifier(issuer: &Issuer, root: &Path, warnings: &mut Vec<Problem>) -> Verifi
 fn algorithm_of(parameters: &AlgorithmParameters) -> Option<Algorithm> {
     match parameters {
         AlgorithmParameters::RSA(_) => Some(Algorithm::RS256),
-        AlgorithmParameters::EllipticCurve(curve) if curve.curve == EllipticCurve::P256 => Some(Algorithm::ES256),
-        AlgorithmParameters::OctetKeyPair(pair) if pair.curve == EllipticCurve::Ed25519 => Some(Algorithm::EdDSA),
+        AlgorithmParameters::EllipticCurve(curve) if curve.curve == EllipticCurve::P256 => {
+            Some(Algorithm::ES256)
+        }
+        AlgorithmParameters::OctetKeyPair(pair) if pair.curve == EllipticCurve::Ed25519 => {
+            Some(Algorithm::EdDSA)
+        }
         _ => None,
     }
 }

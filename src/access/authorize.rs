@@ -9,14 +9,20 @@ use crate::observe::event::Denial;
 ///
 /// # Errors
 /// `MissingCredentials` where it must first say who it is, `NotGranted` where none of its roles grants the interface.
-pub fn authorize(principal: &Principal, interface: &Interface, policies: &Policies) -> Result<(), Denial> {
+pub fn authorize(
+    principal: &Principal,
+    interface: &Interface,
+    policies: &Policies,
+) -> Result<(), Denial> {
     if !interface.auth_required {
         return Ok(());
     }
     if principal.is_anonymous() {
         return Err(Denial::MissingCredentials);
     }
-    if interface.visibility == Visibility::Public || granting(principal, interface, policies).next().is_some() {
+    if interface.visibility == Visibility::Public
+        || granting(principal, interface, policies).next().is_some()
+    {
         return Ok(());
     }
     Err(Denial::NotGranted)

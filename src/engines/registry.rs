@@ -157,7 +157,11 @@ impl Source {
         if before != self.breaker.state() {
             let cause = result.as_ref().err().map(ToString::to_string).unwrap_or_default();
             let state = self.breaker_state();
-            self.observer.report(&Event::BreakerChanged { datasource: &self.metrics, state, cause: &cause });
+            self.observer.report(&Event::BreakerChanged {
+                datasource: &self.metrics,
+                state,
+                cause: &cause,
+            });
         }
         self.is_up.store(!ill, Relaxed);
         let outcome = match result {
@@ -230,7 +234,9 @@ impl Registry {
             datasource.fingerprint.hash(&mut hasher);
             password.as_ref().map(SecretText::expose).hash(&mut hasher);
             let fingerprint = hasher.finish();
-            let kept = previous.and_then(|old| old.sources.get(id)).filter(|old| old.fingerprint == fingerprint);
+            let kept = previous
+                .and_then(|old| old.sources.get(id))
+                .filter(|old| old.fingerprint == fingerprint);
             let source = match kept {
                 Some(source) => source.clone(),
                 None => Arc::new(source(datasource, password, fingerprint, surroundings)),
@@ -251,15 +257,21 @@ impl Registry {
     }
 }
 
-fn password(datasource: &Datasource, root: &Path, warnings: &mut Vec<Problem>) -> Option<SecretText> {
+fn password(
+    datasource: &Datasource,
+    root: &Path,
+    warnings: &mut Vec<Problem>,
+) -> Option<SecretText> {
     let secret = datasource.spec.password.as_ref()?;
     match secret::resolve(secret, root) {
         Ok(text) => Some(text),
         Err(error) => {
-            let message = format!("The password of `{}` cannot be had: {error}.", datasource.spec.id);
+            let message =
+                format!("The password of `{}` cannot be had: {error}.", datasource.spec.id);
             let hint = "Set it before queries run; until then logging in may fail.";
             warnings.push(
-                Problem::error(datasource.place.clone(), ProblemCode::SecretMissing, message, hint).as_warning(),
+                Problem::error(datasource.place.clone(), ProblemCode::SecretMissing, message, hint)
+                    .as_warning(),
             );
             None
         }

@@ -61,7 +61,8 @@ impl Generation {
         );
         let authenticator = Authenticator::prepare(&snapshot.policies, root, &mut warnings);
         let limiters = previous.map(Self::limiters).unwrap_or_default();
-        let runtime = snapshot.interfaces.iter().map(|interface| at_run_time(interface, &limiters, observer));
+        let runtime =
+            snapshot.interfaces.iter().map(|interface| at_run_time(interface, &limiters, observer));
         let runtime = runtime.collect();
         let revision = snapshot.revision.as_str().into();
         Self { snapshot, registry, authenticator, runtime, revision, warnings }

@@ -49,7 +49,11 @@ impl Live {
     ///
     /// # Errors
     /// The problems of the tree: without a good one there is nothing to serve.
-    pub fn start(root: &Path, runtime: Option<Handle>, observer: Observer) -> Result<Self, Vec<Problem>> {
+    pub fn start(
+        root: &Path,
+        runtime: Option<Handle>,
+        observer: Observer,
+    ) -> Result<Self, Vec<Problem>> {
         let started = Instant::now();
         let tree = load(root);
         let snapshot = compile(&tree)?;
@@ -90,7 +94,13 @@ impl Live {
         let report = match compile(&tree) {
             Ok(snapshot) => {
                 let old = self.current.load_full();
-                let next = Generation::prepare(snapshot, Some(&old), &self.root, self.runtime.clone(), &self.observer);
+                let next = Generation::prepare(
+                    snapshot,
+                    Some(&old),
+                    &self.root,
+                    self.runtime.clone(),
+                    &self.observer,
+                );
                 let problems = next.warnings.clone();
                 self.current.store(Arc::new(next));
                 LastReload::new(&tree, true, started, problems)
@@ -112,8 +122,12 @@ impl Live {
     fn report(&self, last: &LastReload) {
         let generation = self.current();
         let snapshot = &generation.snapshot;
-        let problems: Vec<String> =
-            last.problems.iter().filter(|problem| problem.is_error()).map(ToString::to_string).collect();
+        let problems: Vec<String> = last
+            .problems
+            .iter()
+            .filter(|problem| problem.is_error())
+            .map(ToString::to_string)
+            .collect();
         for warning in last.problems.iter().filter(|problem| !problem.is_error()) {
             tracing::warn!("{warning}");
         }
@@ -131,9 +145,16 @@ impl Live {
             },
         }));
         if last.ok {
-            let versions: Vec<String> = snapshot.interfaces.iter().map(|i| i.version.to_string()).collect();
-            let interfaces = snapshot.interfaces.iter().zip(&versions).map(|(i, v)| (i.code.as_str(), v.as_str()));
-            self.observer.metrics().retain(interfaces, snapshot.datasources.keys().map(String::as_str));
+            let versions: Vec<String> =
+                snapshot.interfaces.iter().map(|i| i.version.to_string()).collect();
+            let interfaces = snapshot
+                .interfaces
+                .iter()
+                .zip(&versions)
+                .map(|(i, v)| (i.code.as_str(), v.as_str()));
+            self.observer
+                .metrics()
+                .retain(interfaces, snapshot.datasources.keys().map(String::as_str));
         }
     }
 }

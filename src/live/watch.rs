@@ -30,7 +30,9 @@ impl Watch {
         // One event says as much as many.
         let (hint, hints) = sync_channel(1);
         let (stop, stopped) = sync_channel(1);
-        thread::Builder::new().name("watch".into()).spawn(move || run(&live, &hint, &hints, &stopped))?;
+        thread::Builder::new()
+            .name("watch".into())
+            .spawn(move || run(&live, &hint, &hints, &stopped))?;
         Ok(Self { _stop: stop })
     }
 }

@@ -85,7 +85,13 @@ impl Expiry<Key, Arc<Entry>> for Lifetime {
         Some(entry.policy.ttl + entry.policy.stale)
     }
 
-    fn expire_after_update(&self, _: &Key, entry: &Arc<Entry>, _: Instant, _: Option<Duration>) -> Option<Duration> {
+    fn expire_after_update(
+        &self,
+        _: &Key,
+        entry: &Arc<Entry>,
+        _: Instant,
+        _: Option<Duration>,
+    ) -> Option<Duration> {
         Some(entry.policy.ttl + entry.policy.stale)
     }
 }
@@ -96,7 +102,8 @@ impl AnswerCache {
         let weigh = |key: &Key, entry: &Arc<Entry>| {
             u32::try_from(key.len() + entry.body.len() + ENTRY_OVERHEAD_BYTES).unwrap_or(u32::MAX)
         };
-        let entries = Cache::builder().max_capacity(max_bytes).weigher(weigh).expire_after(Lifetime).build();
+        let entries =
+            Cache::builder().max_capacity(max_bytes).weigher(weigh).expire_after(Lifetime).build();
         Self { entries, flights: Arc::default() }
     }
 

@@ -33,7 +33,9 @@ pub fn write_csv(out: &mut Vec<u8>, cell: Cell<'_>) {
         Cell::Text("") => out.extend_from_slice(b"\"\""),
         Cell::Text(text) | Cell::Json(text) => write_csv_text(out, text),
         Cell::Float(n) if !n.is_finite() => out.extend_from_slice(not_finite(n).as_bytes()),
-        Cell::Float32(n) if !n.is_finite() => out.extend_from_slice(not_finite(f64::from(n)).as_bytes()),
+        Cell::Float32(n) if !n.is_finite() => {
+            out.extend_from_slice(not_finite(f64::from(n)).as_bytes())
+        }
         Cell::Bytes(bytes) => write_base64(out, bytes),
         other => write_json(out, other),
     }
@@ -42,7 +44,10 @@ pub fn write_csv(out: &mut Vec<u8>, cell: Cell<'_>) {
 /// Writes a text as a CSV field, quoted where it must be.
 pub fn write_csv_text(out: &mut Vec<u8>, text: &str) {
     let bytes = text.as_bytes();
-    if !bytes.iter().any(|b| matches!(b, b'"' | b',' | b'\n' | b'\r')) && !text.starts_with(' ') && !text.ends_with(' ') {
+    if !bytes.iter().any(|b| matches!(b, b'"' | b',' | b'\n' | b'\r'))
+        && !text.starts_with(' ')
+        && !text.ends_with(' ')
+    {
         out.extend_from_slice(bytes);
         return;
     }
@@ -75,7 +80,14 @@ pub fn write_json_text(out: &mut Vec<u8>, text: &str) {
             b'\t' => out.extend_from_slice(b"\\t"),
             control => {
                 let hex = |digit: u8| b"0123456789abcdef"[usize::from(digit)];
-                out.extend_from_slice(&[b'\\', b'u', b'0', b'0', hex(control >> 4), hex(control & 15)]);
+                out.extend_from_slice(&[
+                    b'\\',
+                    b'u',
+                    b'0',
+                    b'0',
+                    hex(control >> 4),
+                    hex(control & 15),
+                ]);
             }
         }
     }

@@ -121,8 +121,10 @@ impl Encoder {
         self.has_columns = !columns.is_empty();
         self.names = columns.iter().map(|column| column.name.clone()).collect();
         let all = out_columns(response, columns);
-        let exported = |column: &OutColumn| field(response, &column.name).is_none_or(|field| field.export);
-        self.columns = all.into_iter().filter(|column| !self.format.is_export() || exported(column)).collect();
+        let exported =
+            |column: &OutColumn| field(response, &column.name).is_none_or(|field| field.export);
+        self.columns =
+            all.into_iter().filter(|column| !self.format.is_export() || exported(column)).collect();
         self.figures = figures(response, &self.columns, &self.names);
         match self.format {
             Format::Json | Format::Ndjson => {}
@@ -136,7 +138,8 @@ impl Encoder {
                 self.buffer.extend_from_slice(b"\r\n");
             }
             Format::Xlsx => {
-                let headers: Vec<HeaderCell> = self.columns.iter().map(|c| header(response, c)).collect();
+                let headers: Vec<HeaderCell> =
+                    self.columns.iter().map(|c| header(response, c)).collect();
                 let sheet = self.interface.name.as_deref().unwrap_or(&self.interface.code);
                 self.xlsx = Some(XlsxWriter::new(sheet, &headers).map_err(value_error)?);
             }
@@ -222,7 +225,9 @@ impl Encoder {
                 self.buffer.extend_from_slice(&column.key);
                 match cell {
                     // A line is a row: JSON text of the database may hold line breaks between its values.
-                    Cell::Json(text) if self.format == Format::Ndjson && text.contains(['\n', '\r']) => {
+                    Cell::Json(text)
+                        if self.format == Format::Ndjson && text.contains(['\n', '\r']) =>
+                    {
                         self.buffer.extend_from_slice(text.replace(['\n', '\r'], " ").as_bytes());
                     }
                     cell => write_json(&mut self.buffer, cell),
@@ -247,7 +252,9 @@ impl Encoder {
         let Source::Column(index) = self.columns[at].source else { return None };
         let labels = response.value_map.get(&self.names[index])?;
         let code = match cell {
-            Cell::Text(text) | Cell::Json(text) | Cell::Decimal(text) => return labels.get(text).map(String::as_str),
+            Cell::Text(text) | Cell::Json(text) | Cell::Decimal(text) => {
+                return labels.get(text).map(String::as_str);
+            }
             Cell::Null => "null".to_owned(),
             other => {
                 let mut text = Vec::new();
@@ -259,7 +266,11 @@ impl Encoder {
     }
 
     /// The computed columns of a row, as JSON text each.
-    fn compute<R: Row>(&mut self, response: &Response, row: &R) -> Result<Vec<String>, EngineError> {
+    fn compute<R: Row>(
+        &mut self,
+        response: &Response,
+        row: &R,
+    ) -> Result<Vec<String>, EngineError> {
         if response.computed.is_empty() {
             return Ok(Vec::new());
         }
@@ -347,7 +358,12 @@ fn out_columns(response: &Response, columns: &[Column]) -> Vec<OutColumn> {
             continue;
         }
         let name = response.rename.get(&column.name).unwrap_or(&column.name);
-        push(Source::Column(index), name, column.kind, response.value_map.contains_key(&column.name));
+        push(
+            Source::Column(index),
+            name,
+            column.kind,
+            response.value_map.contains_key(&column.name),
+        );
     }
     for (index, (name, _)) in response.computed.iter().enumerate() {
         push(Source::Computed(index), name, ColumnKind::Any, false);
@@ -356,10 +372,16 @@ fn out_columns(response: &Response, columns: &[Column]) -> Vec<OutColumn> {
 }
 
 /// Where each figure reads: a column of the answer by its name there, else by its name in the query.
-fn figures(response: &Response, columns: &[OutColumn], names: &[String]) -> Vec<(String, Option<usize>, Figure)> {
+fn figures(
+    response: &Response,
+    columns: &[OutColumn],
+    names: &[String],
+) -> Vec<(String, Option<usize>, Figure)> {
     let find = |wanted: &str| {
         columns.iter().position(|column| column.name == wanted).or_else(|| {
-            columns.iter().position(|column| matches!(column.source, Source::Column(i) if names[i] == wanted))
+            columns
+                .iter()
+                .position(|column| matches!(column.source, Source::Column(i) if names[i] == wanted))
         })
     };
     response

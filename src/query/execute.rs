@@ -121,7 +121,6 @@ async fn run(call: &Call, overflow: Overflow) -> Result<Answer, (bool, Failure)>
     })
 }
 
-
 /// A statement with its values.
 struct Prepared {
     query: Query,
@@ -132,19 +131,25 @@ fn prepare(call: &Call, template: &Template) -> Result<Prepared, Failure> {
     let names = &call.scope.values;
     let rendered = template.render(names).map_err(|error| match error.flaw {
         Flaw::Unsafe(text) | Flaw::UnboundedScan(text) => Failure::Refused(text),
-        Flaw::Render(text) | Flaw::Template(text) | Flaw::Sql(text) | Flaw::UnsafeValue(text) | Flaw::Unbound(text) => {
-            Failure::Render(text)
-        }
+        Flaw::Render(text)
+        | Flaw::Template(text)
+        | Flaw::Sql(text)
+        | Flaw::UnsafeValue(text)
+        | Flaw::Unbound(text) => Failure::Render(text),
     })?;
     let interface = &call.interface;
     // What was not proved to be read-only may change something, so it never shares a connection or runs twice.
     let proved = interface.caps.is_some() || interface.datasource.spec.read_only;
-    let read_only = rendered.statement.read_only && proved && interface.query.kind == QueryType::Sql;
+    let read_only =
+        rendered.statement.read_only && proved && interface.query.kind == QueryType::Sql;
     let query = |text: &Text| {
         let (sql, binds) = text.bind(&Values { names, rendered: &rendered.values });
         Query { sql, binds, deadline: call.deadline, read_only }
     };
-    Ok(Prepared { query: query(&rendered.statement.query), count: rendered.statement.count.as_ref().map(query) })
+    Ok(Prepared {
+        query: query(&rendered.statement.query),
+        count: rendered.statement.count.as_ref().map(query),
+    })
 }
 
 /// The page that a call asks for.
@@ -158,7 +163,9 @@ fn page(call: &Call) -> Option<PageValues> {
     let page = call.interface.query.page?;
     let value = |parameter: usize| {
         let bindings = &call.interface.query.bindings;
-        let at = bindings.iter().position(|b| *b == crate::definitions::snapshot::Binding::Parameter(parameter))?;
+        let at = bindings
+            .iter()
+            .position(|b| *b == crate::definitions::snapshot::Binding::Parameter(parameter))?;
         match call.scope.values.get(at)? {
             Bind::Int(n) => u64::try_from(*n).ok(),
             _ => None,
@@ -168,7 +175,12 @@ fn page(call: &Call) -> Option<PageValues> {
 }
 
 /// All rows of the query; known without asking where the page is not full.
-async fn total(call: &Call, page: PageValues, sink: &AnswerSink, count: Query) -> Result<u64, Failure> {
+async fn total(
+    call: &Call,
+    page: PageValues,
+    sink: &AnswerSink,
+    count: Query,
+) -> Result<u64, Failure> {
     let rows = sink.encoder.rows();
     let before = (page.page - 1).saturating_mul(page.size);
     if !sink.truncated && rows < page.size && (rows > 0 || page.page == 1) {
@@ -194,7 +206,13 @@ fn open(out: &mut Vec<u8>, message: &str) {
     out.extend_from_slice(b",\"success\":true,\"data\":[");
 }
 
-fn close(sink: &mut AnswerSink, affected_rows: u64, page: Option<PageValues>, total: Option<u64>, totals: Option<&[u8]>) {
+fn close(
+    sink: &mut AnswerSink,
+    affected_rows: u64,
+    page: Option<PageValues>,
+    total: Option<u64>,
+    totals: Option<&[u8]>,
+) {
     let mut summary = Vec::new();
     let has_summary = sink.encoder.write_summary(&mut summary);
     let (rows, has_more, truncated) = (sink.encoder.rows(), sink.has_more, sink.truncated);
@@ -203,7 +221,9 @@ fn close(sink: &mut AnswerSink, affected_rows: u64, page: Option<PageValues>, to
     if !has_columns && rows == 0 {
         // No SELECT: `data` is what changed.
         out.pop();
-        out.extend_from_slice(format!("{{\"affected_rows\":{affected_rows}}},\"meta\":{{").as_bytes());
+        out.extend_from_slice(
+            format!("{{\"affected_rows\":{affected_rows}}},\"meta\":{{").as_bytes(),
+        );
     } else {
         out.extend_from_slice(b"],\"meta\":{");
     }

@@ -48,7 +48,9 @@ pub fn take(interface: &Interface, input: &Input) -> Result<Params, Vec<ParamFau
     for parameter in &interface.parameters {
         match one(parameter, input) {
             Ok(Some(value)) => values.push(value),
-            Ok(None) if parameter.required => faults.push((parameter.name.clone(), Fault::Required)),
+            Ok(None) if parameter.required => {
+                faults.push((parameter.name.clone(), Fault::Required))
+            }
             Ok(None) => values.push(parameter.default.clone().unwrap_or(Bind::Null)),
             Err(fault) => faults.push((parameter.name.clone(), fault)),
         }
@@ -76,16 +78,25 @@ fn one(parameter: &Parameter, input: &Input) -> Result<Option<Bind>, Fault> {
                 return Err(Fault::Repeated);
             }
             // An explicit null is the same as nothing.
-            return if value.get() == "null" { Ok(None) } else { parameter.from_json(value).map(Some) };
+            return if value.get() == "null" {
+                Ok(None)
+            } else {
+                parameter.from_json(value).map(Some)
+            };
         }
     };
     let mut found = pairs.iter().filter(|(key, _)| key == name).map(|(_, text)| text);
     let Some(first) = found.next() else { return Ok(None) };
-    let more: Vec<String> = found.take(crate::definitions::coerce::MAX_ARRAY_ITEMS + 1).cloned().collect();
+    let more: Vec<String> =
+        found.take(crate::definitions::coerce::MAX_ARRAY_ITEMS + 1).cloned().collect();
     if more.is_empty() {
         // `?x=` gives nothing to anything that is not a text.
         let is_text = matches!(parameter.kind, ParamType::String | ParamType::Array);
-        return if first.is_empty() && !is_text { Err(Fault::Type(parameter.kind)) } else { parameter.from_text(first).map(Some) };
+        return if first.is_empty() && !is_text {
+            Err(Fault::Type(parameter.kind))
+        } else {
+            parameter.from_text(first).map(Some)
+        };
     }
     if parameter.kind != ParamType::Array {
         return Err(Fault::Repeated);
@@ -151,7 +162,9 @@ pub fn decode(text: &str, plus_is_space: bool) -> Result<String, Malformed> {
         match byte {
             b'%' => {
                 let digit = |i: usize| bytes.get(i).and_then(|b| char::from(*b).to_digit(16));
-                let (Some(high), Some(low)) = (digit(at + 1), digit(at + 2)) else { return Err(Malformed::Query) };
+                let (Some(high), Some(low)) = (digit(at + 1), digit(at + 2)) else {
+                    return Err(Malformed::Query);
+                };
                 out.push(u8::try_from(high * 16 + low).map_err(|_| Malformed::Query)?);
                 at += 3;
                 continue;
@@ -235,7 +248,8 @@ impl Params {
             let shown = match value {
                 Bind::Null => continue,
                 _ if parameter.is_sensitive => Value::from("***"),
-                value => serde_json::from_str(&value.to_json()).unwrap_or_else(|_| value.to_text().into()),
+                value => serde_json::from_str(&value.to_json())
+                    .unwrap_or_else(|_| value.to_text().into()),
             };
             map.insert(parameter.name.clone(), shown);
         }
@@ -251,7 +265,8 @@ mod tests {
     fn queries_decode_strictly() {
         let pairs = parse_query("a=1&b=%E9%97%A8+x&c&d=a%2Bb").unwrap();
         let expected = [("a", "1"), ("b", "门 x"), ("c", ""), ("d", "a+b")];
-        let found: Vec<(&str, &str)> = pairs.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
+        let found: Vec<(&str, &str)> =
+            pairs.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
         assert_eq!(found, expected);
         for bad in ["a=%", "a=%2", "a=%zz", "a=%FF", "%C3=1"] {
             assert_eq!(parse_query(bad), Err(Malformed::Query), "{bad}");

@@ -38,7 +38,9 @@ pub fn bind(
             Binding::Parameter(index) => params.values.get(*index).cloned().unwrap_or(Bind::Null),
             Binding::PrincipalName => Bind::Text(principal.name.to_string()),
             Binding::RequestIp => Bind::Text(ip.to_string()),
-            Binding::Now => Bind::DateTime(now.to_zoned(TimeZone::UTC).datetime(), Some(Offset::UTC)),
+            Binding::Now => {
+                Bind::DateTime(now.to_zoned(TimeZone::UTC).datetime(), Some(Offset::UTC))
+            }
             Binding::Claim(path) => principal
                 .claim(path)
                 .and_then(from_claim)

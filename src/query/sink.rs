@@ -38,7 +38,12 @@ pub struct AnswerSink {
 
 impl AnswerSink {
     /// A sink that writes with `encoder`.
-    pub fn new(encoder: Encoder, overflow: Overflow, page_rows: Option<u64>, caps: Option<Caps>) -> Self {
+    pub fn new(
+        encoder: Encoder,
+        overflow: Overflow,
+        page_rows: Option<u64>,
+        caps: Option<Caps>,
+    ) -> Self {
         Self {
             encoder,
             overflow,

@@ -182,6 +182,12 @@ impl Template {
         }
     }
 
+    /// Values to try the template with, by index of its names.
+    pub fn usual_values(&self) -> Vec<Bind> {
+        let usual = |name: &Name| name.samples.first().cloned().unwrap_or(Bind::Null);
+        self.options.names.iter().map(usual).collect()
+    }
+
     fn render_text(
         &self,
         environment: &Environment<'static>,
@@ -224,7 +230,7 @@ impl Template {
 fn trials(names: &[Name]) -> Vec<Vec<Bind>> {
     let pick = |name: &Name, i: usize| name.samples.get(i).cloned().unwrap_or(Bind::Null);
     let usual: Vec<Bind> = names.iter().map(|name| pick(name, 0)).collect();
-    let last =
+    let last: Vec<Bind> =
         names.iter().map(|name| name.samples.last().cloned().unwrap_or(Bind::Null)).collect();
     let mut trials = vec![usual.clone(), last];
     for (at, name) in names.iter().enumerate() {
