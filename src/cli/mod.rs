@@ -7,6 +7,8 @@ use clap::{Parser, Subcommand};
 
 mod key;
 mod schema;
+mod serve;
+mod test;
 mod validate;
 
 /// Exit code where a command could not run at all.
@@ -21,8 +23,12 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Run the appliance.
+    Serve(Box<serve::Arguments>),
     /// Compile everything and print every problem.
     Validate(validate::Arguments),
+    /// Run the tests of the interfaces.
+    Test(test::Arguments),
     /// Print the JSON Schema of a kind, for editors.
     Schema(schema::Arguments),
     /// Make API keys.
@@ -40,6 +46,8 @@ struct Root {
 /// Runs the command that the process was called with.
 pub fn run() -> ExitCode {
     match Arguments::parse().command {
+        Command::Serve(arguments) => serve::run(*arguments),
+        Command::Test(arguments) => test::run(&arguments),
         Command::Validate(arguments) => validate::run(&arguments),
         Command::Schema(arguments) => schema::run(&arguments),
         Command::Key(arguments) => key::run(&arguments),

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use tokio::runtime::Handle;
 
@@ -34,6 +35,14 @@ pub struct Runtime {
     pub metrics: Arc<InterfaceMetrics>,
     pub code: Arc<str>,
     pub version: Arc<str>,
+    answers: AtomicU64,
+}
+
+impl Runtime {
+    /// Whether this is one of `every` answers, the first among them.
+    pub fn is_sampled(&self, every: u64) -> bool {
+        self.answers.fetch_add(1, Relaxed) % every == 0
+    }
 }
 
 impl std::fmt::Debug for Runtime {
@@ -101,5 +110,6 @@ fn at_run_time(
         metrics: observer.metrics().interface(&interface.code, &version),
         code: interface.code.as_str().into(),
         version: version.into(),
+        answers: AtomicU64::new(0),
     }
 }

@@ -184,6 +184,11 @@ impl Metrics {
         config.counts = reload.counts;
     }
 
+    /// Calls being answered now.
+    pub fn in_flight(&self) -> i64 {
+        self.in_flight.get()
+    }
+
     /// Everything as Prometheus text. Interfaces that were never called have no series.
     pub fn render(&self, snapshot: &Snapshot) -> String {
         let mut families = self.registry.gather();

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
+use serde_json::Value;
 use tokio::sync::mpsc;
 
 use super::cells::{write_json, write_json_text};
@@ -11,12 +12,15 @@ use super::encode::{Encoder, Format};
 use super::scope::Scope;
 use super::sink::{AnswerSink, Overflow};
 use crate::definitions::snapshot::Interface;
-use crate::definitions::spec::interface::QueryType;
+use crate::definitions::spec::interface::{QueryType, ValidateResponse};
 use crate::engines::registry::Source;
 use crate::engines::{Cell, Column, EngineError, Flow, Query, Row, RowSink};
 use crate::sql::bind::Bind;
 use crate::sql::statement::{Text, Values};
 use crate::sql::template::{Flaw, Template};
+
+/// Characters of a difference that are kept.
+const MAX_MISMATCH_CHARS: usize = 500;
 
 /// Everything one run needs.
 #[derive(Clone, Debug)]
@@ -73,7 +77,27 @@ impl From<EngineError> for Failure {
 /// # Errors
 /// Why there is no answer.
 pub async fn whole(call: &Call, limit: usize) -> Result<Answer, Failure> {
-    run(call, Overflow::Refuse(limit)).await.map_err(|(_, failure)| failure)
+    let answer = run(call, Overflow::Refuse(limit)).await.map_err(|(_, failure)| failure)?;
+    if call.format == Format::Json && call.interface.response.validate == ValidateResponse::Always {
+        check(&call.interface, &answer.tail)?;
+    }
+    Ok(answer)
+}
+
+/// Checks an answer against the interface's response schema.
+///
+/// # Errors
+/// `Mismatch` with the first difference.
+pub fn check(interface: &Interface, body: &[u8]) -> Result<(), Failure> {
+    let Some(schema) = &interface.response.schema else { return Ok(()) };
+    let mismatch =
+        |text: String| Failure::Mismatch(text.chars().take(MAX_MISMATCH_CHARS).collect());
+    let answer: Value =
+        serde_json::from_slice(body).map_err(|error| mismatch(error.to_string()))?;
+    match schema.validator.iter_errors(&answer).next() {
+        Some(error) => Err(mismatch(format!("{}: {error}", error.instance_path()))),
+        None => Ok(()),
+    }
 }
 
 /// Runs a call whose answer may leave in parts. The flag of an error says whether parts have left.
