@@ -27,6 +27,7 @@ use crate::access::authorize::authorize;
 use crate::access::principal::Principal;
 use crate::definitions::coerce::Fault;
 use crate::definitions::snapshot::Interface;
+use crate::definitions::spec::interface::Status;
 use crate::observe::code::Code;
 use crate::observe::event::Event;
 use crate::query::encode::Format;
@@ -42,7 +43,7 @@ const OPENAPI_PATH: &str = "/openapi.json";
 #[derive(Clone, Debug)]
 pub struct TestRun {
     pub principal: Arc<Principal>,
-    /// The very version to run, whatever its status.
+    /// The very version to run; drafts too, but nothing that is disabled.
     pub interface: Arc<Interface>,
 }
 
@@ -99,6 +100,9 @@ where
 
     // route
     let (interface, segments) = match test {
+        Some(test) if test.interface.status == Status::Disabled => {
+            return Err(ApiError::not_found(Message::NoInterface));
+        }
         Some(test) => (test.interface.clone(), test_segments(&test.interface, parts.uri.path())),
         None => {
             let matched = route::find(&generation.snapshot, parts.uri.path(), &query)?;
