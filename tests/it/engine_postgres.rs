@@ -1,1 +1,9 @@
-//! x
+//! The PostgreSQL engine against a real server, named by `TIDEGATE_TEST_POSTGRES_URL`.
+
+mod binds;
+mod cancel;
+mod pool;
+mod recovery;
+mod support;
+mod tls;
+mod types;

@@ -42,7 +42,7 @@ impl ToSql for Parameter<'_> {
     to_sql_checked!();
 }
 
-/// Refuses what PostgreSQL cannot hold in any text: the character U+0000.
+/// Refuses what the server cannot hold in any text: the character U+0000.
 ///
 /// # Errors
 /// [`EngineError::BadValue`] with the position of the first such value.

@@ -22,7 +22,7 @@ const DEFAULT_PORT: u16 = 5432;
 const STATEMENT_TIMEOUT_SLACK_MS: u64 = 2_000;
 
 /// Quiet time after which the operating system asks whether the server is still there.
-const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
+const KEEPALIVE_IDLE: Duration = Duration::from_mins(1);
 
 /// Longest wait for the server to take a cancel request.
 const CANCEL_TIMEOUT: Duration = Duration::from_secs(2);

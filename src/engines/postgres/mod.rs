@@ -1,4 +1,4 @@
-//! The PostgreSQL engine: a pool of pipelined connections, prepared statements, rows decoded from the wire.
+//! The engine for `postgres`: a pool of pipelined connections, prepared statements, rows decoded from the wire.
 
 use std::collections::HashMap;
 use std::sync::Arc;

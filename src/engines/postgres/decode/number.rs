@@ -67,7 +67,7 @@ fn push_group(group: u16, out: &mut String) -> Result<(), EngineError> {
         *digit = b'0' + u8::try_from(rest % 10).expect("a remainder of ten fits");
         rest /= 10;
     }
-    text.iter().for_each(|digit| out.push(char::from(*digit)));
+    out.extend(text.map(char::from));
     Ok(())
 }
 
