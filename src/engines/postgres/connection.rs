@@ -18,6 +18,12 @@ use crate::engines::{EngineConfig, EngineError};
 
 const DEFAULT_PORT: u16 = 5432;
 
+/// The session parameter that holds the server's version, such as `15.4 (Debian)`.
+const VERSION: &str = "server_version";
+
+/// From this version on, errors say which parameter they are about.
+const NAMES_PARAMETERS_FROM: u32 = 14;
+
 /// How much later than the gateway the server's own `statement_timeout` fires.
 const STATEMENT_TIMEOUT_SLACK_MS: u64 = 2_000;
 
@@ -62,21 +68,24 @@ impl Connector {
     async fn open(&self) -> Result<Connection, EngineError> {
         let runtime = self.runtime();
         let mut config = self.driver_config();
-        let (client, driver) = if let Some(tls) = self.tls()? {
+        let (client, driver, version) = if let Some(tls) = self.tls()? {
             config.ssl_mode(SslMode::Require);
             let (client, driver) =
                 config.connect(tls.clone()).await.map_err(|e| error::unavailable(&e))?;
-            (client, runtime.spawn(drive(driver)).abort_handle())
+            let version = major_version(driver.parameter(VERSION));
+            (client, runtime.spawn(drive(driver)).abort_handle(), version)
         } else {
             config.ssl_mode(SslMode::Disable);
             let (client, driver) =
                 config.connect(NoTls).await.map_err(|e| error::unavailable(&e))?;
-            (client, runtime.spawn(drive(driver)).abort_handle())
+            let version = major_version(driver.parameter(VERSION));
+            (client, runtime.spawn(drive(driver)).abort_handle(), version)
         };
         Ok(Connection {
             client,
             statements: Mutex::new(Statements::default()),
             opened_at: Instant::now(),
+            names_parameters: version >= NAMES_PARAMETERS_FROM,
             runtime,
             driver,
             cancels: AtomicU32::new(0),
@@ -140,6 +149,11 @@ impl Connector {
     }
 }
 
+fn major_version(version: Option<&str>) -> u32 {
+    let digits = version.and_then(|text| text.split(|c: char| !c.is_ascii_digit()).next());
+    digits.and_then(|digits| digits.parse().ok()).unwrap_or(0)
+}
+
 /// Drives a connection to its end; whoever waits for an answer learns of a failure from its own call.
 async fn drive<F: Future<Output = Result<(), tokio_postgres::Error>>>(driver: F) {
     if let Err(error) = driver.await {
@@ -152,6 +166,8 @@ pub(super) struct Connection {
     pub(super) client: Client,
     pub(super) statements: Mutex<Statements>,
     pub(super) opened_at: Instant,
+    /// The server says which parameter a value does not fit.
+    pub(super) names_parameters: bool,
     /// Where clean-up runs when a query's future is dropped.
     pub(super) runtime: Handle,
     driver: AbortHandle,

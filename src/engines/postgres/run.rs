@@ -23,8 +23,8 @@ const LONG_RESULT_BYTES: usize = 64 * 1024;
 /// Rows between two looks at the clock while they come without a pause.
 const ROWS_PER_LOOK: u32 = 1024;
 
-/// Most runs of one query, for whatever reasons.
-const MAX_ATTEMPTS: u8 = 4;
+/// Most moves of one query away from slow ones.
+const MAX_MOVES: u8 = 4;
 
 /// A query, its sink, and how far they are.
 pub(super) struct Run<'p, S> {
@@ -40,7 +40,13 @@ pub(super) struct Run<'p, S> {
 
 impl<'p, S: RowSink> Run<'p, S> {
     pub(super) fn new(pool: &'p Arc<Pool>, query: Query, sink: S) -> Self {
-        Self { job: Job { pool, query }, sink, given: None, delivered: false, ran: None }
+        Self {
+            job: Job { pool, query, may_move: true },
+            sink,
+            given: None,
+            delivered: false,
+            ran: None,
+        }
     }
 
     /// Runs the query to its end.
@@ -49,7 +55,8 @@ impl<'p, S: RowSink> Run<'p, S> {
         let mut need = Need { share, newer_than: None };
         let mut place = None;
         let (mut may_reconnect, mut may_repeat, mut may_reprepare) = (true, true, true);
-        for _ in 0..MAX_ATTEMPTS {
+        let mut moves = 0;
+        loop {
             let lease = match place.take() {
                 Some(lease) => lease,
                 None => self.job.pool.acquire(need, self.job.query.deadline).await?,
@@ -61,7 +68,11 @@ impl<'p, S: RowSink> Run<'p, S> {
             let again = self.job.query.read_only && !self.delivered;
             match setback {
                 Setback::Final(error) => return Err(error),
-                Setback::Moved(lease) => place = Some(lease),
+                Setback::Moved(lease) => {
+                    moves += 1;
+                    self.job.may_move = moves < MAX_MOVES;
+                    place = Some(lease);
+                }
                 Setback::Broken { ran, .. } if may_reconnect && (again || !ran) => {
                     may_reconnect = false;
                     need.newer_than = Some(Instant::now());
@@ -73,7 +84,6 @@ impl<'p, S: RowSink> Run<'p, S> {
                 }
             }
         }
-        Err(EngineError::Unavailable("no undisturbed run".into()))
     }
 
     /// One run. A lease that has not ended by then is dropped, which cancels the query.

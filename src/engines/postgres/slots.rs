@@ -188,8 +188,14 @@ impl Slots {
                 break;
             }
         }
-        let idle = best.is_some_and(|(_, load)| load == 0);
-        let open_another = room && !idle && usable + self.opening < SHARED_CONNECTIONS;
+        // Nobody waits for the connection that is to relieve a shared one, so one at a time will do.
+        let wanted = match best {
+            Some((_, 0)) => 0,
+            Some(_) => 1,
+            None => self.waiting.max(1),
+        };
+        let open_another =
+            room && self.opening < wanted && usable + self.opening < SHARED_CONNECTIONS;
         Pick { place: best.map(|(index, _)| self.take(index, now)), open_another }
     }
 

@@ -28,9 +28,17 @@ async fn printed(
 }
 
 async fn same_as_text(engine: &Postgres, ty: &str, literals: &[&str]) {
-    for (i, (cell, text)) in printed(engine, ty, literals, "#::text").await.into_iter().enumerate()
+    for (i, (cell, text)) in
+        printed(engine, ty, literals, "format('%s', #)").await.into_iter().enumerate()
     {
         assert_eq!(plain(&cell), plain(&text), "{ty} {}", literals[i]);
+    }
+}
+
+/// As [`same_as_text`], where the cell is itself JSON.
+async fn same_json_text(engine: &Postgres, ty: &str, literals: &[&str]) {
+    for (cell, text) in printed(engine, ty, literals, "#::text").await {
+        assert_eq!(cell, plain(&text), "{ty}");
     }
 }
 
@@ -132,7 +140,7 @@ async fn texts_and_bytes() {
     let e = engine(|_| {});
     let texts = ["", "潮闸", "a\"b\\c", "line\nbreak\ttab", "'quoted'", "😀", "\u{1}\u{7f}"];
     for ty in ["text", "varchar", "varchar(40)", "name", "char(12)"] {
-        let printed = printed(&e, ty, &texts, "#::bytea::text").await;
+        let printed = printed(&e, ty, &texts, "md5(#)").await;
         assert_eq!(printed.len(), texts.len(), "{ty}");
     }
     for ty in ["text", "varchar", "name"] {
@@ -150,14 +158,14 @@ async fn texts_and_bytes() {
         &["00000000-0000-0000-0000-000000000000", "A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11"],
     )
     .await;
-    same_as_text(
+    same_json_text(
         &e,
         "json",
         &["{\"a\": [1, 2.50, null],  \"b\":\"x\"}", "1.2300", "\"s\"", "null"],
     )
     .await;
     exactly(&e, "json", &[("{\n\"a\":\r\n1}", "{ \"a\":  1}")]).await;
-    same_as_text(
+    same_json_text(
         &e,
         "jsonb",
         &["{\"b\": 1.50, \"a\": [true, null]}", "12345678901234567890.000", "\"\\u00e9\"", "[]"],
