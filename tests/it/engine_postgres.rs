@@ -1,4 +1,5 @@
-//! The PostgreSQL engine against a real server, named by `TIDEGATE_TEST_POSTGRES_URL`.
+//! The engine for `postgres` against a real server, named by `TIDEGATE_TEST_POSTGRES_URL`.
+#![allow(clippy::unwrap_used, reason = "a test ends where something is missing")]
 
 mod binds;
 mod cancel;

@@ -11,6 +11,7 @@ use tokio_postgres::config::SslMode;
 use tokio_postgres::{Client, NoTls};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+use super::address::Address;
 use super::error;
 use super::statements::{Prepared, Statements};
 use super::tls;
@@ -65,9 +66,27 @@ impl Connector {
         })
     }
 
+    /// Tries the addresses of the host one after the other.
     async fn open(&self) -> Result<Connection, EngineError> {
+        let (host, port) = (&self.config.host, self.config.port.unwrap_or(DEFAULT_PORT));
+        let unknown = |reason: String| EngineError::Unavailable(format!("{host}: {reason}"));
+        let addresses = Address::resolve(host, port).await.map_err(|e| unknown(e.to_string()))?;
+        let mut failure = unknown("no address".into());
+        for address in addresses {
+            match self.open_at(address).await {
+                Ok(connection) => return Ok(connection),
+                Err(error) => failure = error,
+            }
+        }
+        Err(failure)
+    }
+
+    async fn open_at(&self, address: Address) -> Result<Connection, EngineError> {
         let runtime = self.runtime();
         let mut config = self.driver_config();
+        if let Some(ip) = address.ip() {
+            config.hostaddr(ip);
+        }
         let (client, driver, version) = if let Some(tls) = self.tls()? {
             config.ssl_mode(SslMode::Require);
             let (client, driver) =
@@ -83,6 +102,7 @@ impl Connector {
         };
         Ok(Connection {
             client,
+            address,
             statements: Mutex::new(Statements::default()),
             opened_at: Instant::now(),
             names_parameters: version >= NAMES_PARAMETERS_FROM,
@@ -137,13 +157,8 @@ impl Connector {
     /// Asks the server, on a connection of its own, to cancel whatever `connection` is running.
     pub(super) async fn cancel(&self, connection: &Connection) {
         let token = connection.client.cancel_token();
-        let request = async {
-            match self.tls() {
-                Ok(Some(tls)) => token.cancel_query(tls.clone()).await.is_ok(),
-                Ok(None) => token.cancel_query(NoTls).await.is_ok(),
-                Err(_) => false,
-            }
-        };
+        let tls = self.tls().unwrap_or_default();
+        let request = connection.address.cancel(&token, &self.config.host, tls);
         // A request that fails is repeated by the caller until its grace is over.
         let _ = tokio::time::timeout(CANCEL_TIMEOUT, request).await;
     }
@@ -164,6 +179,7 @@ async fn drive<F: Future<Output = Result<(), tokio_postgres::Error>>>(driver: F)
 /// An open connection.
 pub(super) struct Connection {
     pub(super) client: Client,
+    address: Address,
     pub(super) statements: Mutex<Statements>,
     pub(super) opened_at: Instant,
     /// The server says which parameter a value does not fit.
@@ -171,27 +187,26 @@ pub(super) struct Connection {
     /// Where clean-up runs when a query's future is dropped.
     pub(super) runtime: Handle,
     driver: AbortHandle,
-    /// Cancels under way: whatever runs now may be hit by them.
+    /// Cancels announced so far.
     cancels: AtomicU32,
     /// The latest query that has had an answer: all those before it have ended.
     reached: AtomicU64,
 }
 
 impl Connection {
-    /// Notes that the query `ticket` has its first answer; false: a cancel is under way that may hit it.
-    pub(super) fn reach(&self, ticket: u64) -> bool {
+    /// Notes that the query `ticket` has its first answer: all those before it have ended.
+    pub(super) fn reach(&self, ticket: u64) {
         self.reached.fetch_max(ticket, Ordering::SeqCst);
-        self.cancels.load(Ordering::SeqCst) == 0
     }
 
-    /// Announces a cancel; until [`Self::end_cancel`], whatever gets its first answer may be hit by it.
+    /// Announces a cancel. Queries that were sent before it and are reached after it may be hit by it.
     pub(super) fn begin_cancel(&self) {
         self.cancels.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// The cancel has had its effect, or never will.
-    pub(super) fn end_cancel(&self) {
-        self.cancels.fetch_sub(1, Ordering::SeqCst);
+    /// How many cancels were announced so far.
+    pub(super) fn cancels(&self) -> u32 {
+        self.cancels.load(Ordering::SeqCst)
     }
 
     /// Whether a query later than `ticket` has had an answer, so that a cancel would hit that one.

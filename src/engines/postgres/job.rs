@@ -35,7 +35,11 @@ pub(super) enum Setback {
         ran: bool,
     },
     /// A cancel meant for another query hit this one, or may do so.
-    Stray(EngineError),
+    Stray {
+        error: EngineError,
+        /// The cancel was meant for a query of this engine; otherwise somebody else sent it.
+        ours: bool,
+    },
     /// The prepared statement was out of date; nothing has been run.
     Stale(EngineError),
     /// It waited behind a slow query, and has a place elsewhere now.
@@ -137,7 +141,9 @@ impl Job<'_> {
             },
             Trouble::Garbled => protocol(failure.to_string()).into(),
             Trouble::Cancelled if self.is_over(failure) => EngineError::Timeout.into(),
-            Trouble::Cancelled => Setback::Stray(error::statement(failure)),
+            Trouble::Cancelled => {
+                Setback::Stray { error: error::statement(failure), ours: lease.is_endangered() }
+            }
             Trouble::Stale if stage == Stage::Binding => {
                 lease.connection.forget(&self.query.sql);
                 Setback::Stale(error::statement(failure))

@@ -14,6 +14,7 @@ use self::run::Run;
 use self::slots::{Need, Share};
 use super::{Column, Done, Engine, EngineConfig, EngineError, PoolStats, Query, RowSink};
 
+mod address;
 mod bind;
 mod connection;
 mod decode;

@@ -26,6 +26,9 @@ const ROWS_PER_LOOK: u32 = 1024;
 /// Most moves of one query away from slow ones.
 const MAX_MOVES: u8 = 4;
 
+/// Most runs again of one query because cancels of its neighbours could have hit it.
+const MAX_STRAYS: u8 = 16;
+
 /// A query, its sink, and how far they are.
 pub(super) struct Run<'p, S> {
     job: Job<'p>,
@@ -55,7 +58,7 @@ impl<'p, S: RowSink> Run<'p, S> {
         let mut need = Need { share, newer_than: None };
         let mut place = None;
         let (mut may_reconnect, mut may_repeat, mut may_reprepare) = (true, true, true);
-        let mut moves = 0;
+        let (mut moves, mut strays) = (0, 0);
         loop {
             let lease = match place.take() {
                 Some(lease) => lease,
@@ -67,7 +70,6 @@ impl<'p, S: RowSink> Run<'p, S> {
             };
             let again = self.job.query.read_only && !self.delivered;
             match setback {
-                Setback::Final(error) => return Err(error),
                 Setback::Moved(lease) => {
                     moves += 1;
                     self.job.may_move = moves < MAX_MOVES;
@@ -77,11 +79,13 @@ impl<'p, S: RowSink> Run<'p, S> {
                     may_reconnect = false;
                     need.newer_than = Some(Instant::now());
                 }
-                Setback::Stray(_) if may_repeat && again => may_repeat = false,
+                Setback::Stray { ours: true, .. } if strays < MAX_STRAYS && again => strays += 1,
+                Setback::Stray { ours: false, .. } if may_repeat && again => may_repeat = false,
                 Setback::Stale(_) if may_reprepare => may_reprepare = false,
-                Setback::Broken { error, .. } | Setback::Stray(error) | Setback::Stale(error) => {
-                    return Err(error);
-                }
+                Setback::Final(error)
+                | Setback::Broken { error, .. }
+                | Setback::Stray { error, .. }
+                | Setback::Stale(error) => return Err(error),
             }
         }
     }
@@ -100,9 +104,11 @@ impl<'p, S: RowSink> Run<'p, S> {
             Ok(rows) => rows,
             Err(failure) => return Err(self.job.failed(&failure, Stage::Binding, &mut lease)),
         };
-        if !lease.reach() && self.job.query.read_only {
+        lease.reach();
+        if self.job.query.read_only && lease.is_endangered() {
             // The cancel of another query could still hit this one in the midst of its rows.
-            return Err(Setback::Stray(EngineError::Unavailable("cancelled by accident".into())));
+            let error = EngineError::Unavailable("cancelled by accident".into());
+            return Err(Setback::Stray { error, ours: true });
         }
         clock.as_mut().reset(self.job.query.deadline.into());
         self.rows(pin!(rows), &prepared, &mut lease, clock).await

@@ -47,7 +47,12 @@ async fn the_limit_holds_under_two_hundred_callers() {
         caller.await.unwrap();
     }
     assert!((1..=5).contains(&highest.load(Ordering::Relaxed)));
-    assert_eq!(e.stats().busy, 0);
+    // Places that queries moved away from are given back once the server has come to them.
+    let limit = Instant::now() + Duration::from_secs(10);
+    while e.stats().busy > 0 {
+        assert!(Instant::now() < limit);
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

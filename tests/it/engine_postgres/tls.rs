@@ -22,7 +22,7 @@ async fn verify_refuses_a_certificate_of_an_unknown_authority() {
     let failed = error(&e, query("SELECT 1")).await;
     assert!(matches!(failed, EngineError::Unavailable(_)), "{failed}");
     let e = engine(|c| {
-        c.tls = Some(Tls { mode: TlsMode::Verify, ca_file: Some("/no/such/file.pem".into()) })
+        c.tls = Some(Tls { mode: TlsMode::Verify, ca_file: Some("/no/such/file.pem".into()) });
     });
     let failed = error(&e, query("SELECT 1")).await;
     assert!(matches!(failed, EngineError::Unavailable(_)), "{failed}");
