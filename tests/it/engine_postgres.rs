@@ -3,6 +3,8 @@
 
 mod binds;
 mod cancel;
+mod compare;
+mod own_types;
 mod pool;
 mod recovery;
 mod support;

@@ -62,7 +62,8 @@ pub(super) fn statement(error: &Error) -> EngineError {
     EngineError::Statement { code: db.code().code().to_owned(), message: text(error) }
 }
 
-/// An error from the time when values are bound: before anything is run. `names_parameters`: the server says which parameter it is.
+/// An error from the time when values are bound: before anything is run. `names_parameters`: the server says which
+/// parameter it is.
 pub(super) fn binding(error: &Error, binds: usize, names_parameters: bool) -> EngineError {
     let Some(db) = error.as_db_error() else {
         return statement(error);

@@ -11,7 +11,7 @@ use self::connection::Connector;
 use self::error::Trouble;
 use self::pool::Pool;
 use self::run::Run;
-use self::slots::{Need, Share};
+use self::slots::{Need, STUCK, Share};
 use super::{Column, Done, Engine, EngineConfig, EngineError, PoolStats, Query, RowSink};
 
 mod address;
@@ -111,7 +111,7 @@ impl Engine for Postgres {
 }
 
 /// A query that runs for longer than this counts as slow.
-const SLOW: Duration = Duration::from_millis(10);
+const SLOW: Duration = STUCK;
 
 /// A statement is known to be slow from this score on: `SLOW_STEP` for each slow run, one less for each fast one.
 const SLOW_FROM: u8 = 4;

@@ -159,9 +159,10 @@ impl<'p, S: RowSink> Run<'p, S> {
             }
         }
         self.give_columns(prepared)?;
-        self.ran = lease.finish();
         if !self.job.query.read_only && may_change_session(&self.job.query.sql) {
             lease.retire();
+        } else {
+            self.ran = lease.finish();
         }
         let affected_rows = if prepared.columns.is_empty() { rows.rows_affected() } else { None };
         Ok(Done { affected_rows: affected_rows.unwrap_or(0) })

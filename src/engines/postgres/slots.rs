@@ -15,8 +15,9 @@ pub(super) const MAX_IN_FLIGHT: usize = 32;
 /// A connection whose running query is older than this takes no other.
 pub(super) const YOUNG: Duration = Duration::from_millis(3);
 
-/// A query behind one that runs for longer than this moves to another connection.
-pub(super) const STUCK: Duration = Duration::from_millis(10);
+/// A query behind one that runs for longer than this moves to another connection. Shorter, and pauses of a loaded
+/// machine would look like slow queries.
+pub(super) const STUCK: Duration = Duration::from_millis(25);
 
 /// Pause after a failed attempt to connect, while other connections are alive.
 const RECONNECT_PAUSE: Duration = Duration::from_millis(250);

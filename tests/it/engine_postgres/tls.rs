@@ -1,9 +1,11 @@
 //! TLS. Needs a server that offers it, as the one the test runner starts does.
 
-use tidegate::definitions::spec::datasource::{Tls, TlsMode};
-use tidegate::engines::EngineError;
+use std::time::{Duration, Instant};
 
-use super::support::{engine, error, one, query};
+use tidegate::definitions::spec::datasource::{Tls, TlsMode};
+use tidegate::engines::{EngineError, Query};
+
+use super::support::{admin, engine, error, marker, one, query, wait_running};
 
 const ENCRYPTED: &str = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()";
 
@@ -14,6 +16,20 @@ async fn require_encrypts_and_disable_does_not() {
         assert_eq!(one(&e, query(ENCRYPTED)).await, expected);
     }
     assert_eq!(one(&engine(|_| {}), query(ENCRYPTED)).await, "false");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn cancels_are_encrypted_too() {
+    let admin = admin().await;
+    let e = engine(|c| c.tls = Some(Tls { mode: TlsMode::Require, ca_file: None }));
+    let marker = marker();
+    let deadline = Instant::now() + Duration::from_millis(200);
+    let sql = format!("SELECT pg_sleep(60) /* {marker} */");
+    let failed = error(&e, Query { deadline, ..query(&sql) }).await;
+    assert!(matches!(failed, EngineError::Timeout), "{failed}");
+    wait_running(&admin, &marker, 0).await;
+    // The connection has survived its cancel.
+    assert_eq!(one(&e, query(ENCRYPTED)).await, "true");
 }
 
 #[tokio::test]

@@ -79,7 +79,8 @@ pub(super) fn money(cents: i64, out: &mut String) -> Cell<'_> {
     Cell::Decimal(out)
 }
 
-/// A float as the server prints it: shortest digits, with an exponent from `1e+15` up (`1e+06` for 32 bits) and below `0.0001`.
+/// A float as the server prints it: shortest digits, with an exponent from `1e+15` up (`1e+06` for 32 bits) and below
+/// `0.0001`.
 pub(super) fn push_float(scientific: &str, digits_shown: i32, out: &mut String) {
     let Some((mantissa, exponent)) = scientific.split_once('e') else {
         out.push_str(match scientific {
