@@ -1,3 +1,8 @@
-//! The integration tests: one binary, against real servers.
+//! The integration tests: one binary, one module a subject. Servers are named by `TIDEGATE_TEST_*_URL`; see `tests/run`.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod engine_mysql;
 mod engine_postgres;
+mod engine_sqlite;
+mod store;

@@ -1,0 +1,8 @@
+//! The admin API: one file a resource.
+
+pub mod envelope;
+pub mod interfaces;
+pub mod metrics;
+pub mod probes;
+pub mod reload;
+pub mod status;

@@ -1,0 +1,29 @@
+//! The admin address: probes, metrics and the JSON API.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Instant;
+
+use crate::definitions::secret::SecretText;
+use crate::gateway::Gateway;
+
+pub mod api;
+pub mod router;
+pub mod token;
+
+/// What the admin address works with.
+#[derive(Debug)]
+pub struct Admin {
+    pub gateway: Arc<Gateway>,
+    pub token: SecretText,
+    pub started: Instant,
+    /// The process is stopping: `/readyz` says so before anything else changes.
+    pub is_draining: AtomicBool,
+}
+
+impl Admin {
+    /// From now on the process takes no new work.
+    pub fn drain(&self) {
+        self.is_draining.store(true, Relaxed);
+    }
+}

@@ -1,0 +1,55 @@
+//! All routes of the admin address on one page.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::header::AUTHORIZATION;
+use axum::middleware::{self, Next};
+use axum::response::Response;
+use axum::routing::{get, post};
+
+use super::api::{envelope, interfaces, metrics, probes, reload, status};
+use super::{Admin, token};
+use crate::observe::code::Code;
+
+/// The admin address.
+pub fn router(admin: Arc<Admin>) -> Router {
+    let api = Router::new()
+        .route("/api/status", get(status::show))
+        .route("/api/reload", post(reload::run))
+        .route("/api/dataservice/interfaces", get(interfaces::list))
+        .route("/api/dataservice/interfaces/{code}", get(interfaces::show))
+        .route("/api/dataservice/interfaces/{code}/test", post(interfaces::test))
+        .route_layer(middleware::from_fn_with_state(admin.clone(), authenticate));
+    Router::new()
+        .route("/livez", get(probes::live))
+        .route("/readyz", get(probes::ready))
+        .route("/metrics", get(metrics::render))
+        .merge(api)
+        .fallback(|| async {
+            envelope::failure(Code::NotFound, "There is nothing at this address.")
+        })
+        .method_not_allowed_fallback(|| async {
+            envelope::with_status(
+                405,
+                envelope::failure(Code::NotFound, "The address does not answer this method."),
+            )
+        })
+        .with_state(admin)
+}
+
+/// Lets only the admin token through.
+async fn authenticate(State(admin): State<Arc<Admin>>, request: Request, next: Next) -> Response {
+    let header = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let given = header
+        .and_then(|value| value.split_once(' '))
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+    match given {
+        Some((_, given)) if token::is_right(&admin.token, given.trim()) => next.run(request).await,
+        Some(_) => envelope::failure(Code::Unauthorized, "The admin token is not right."),
+        None => {
+            envelope::failure(Code::Unauthorized, "Send the admin token: Authorization: Bearer.")
+        }
+    }
+}

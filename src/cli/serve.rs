@@ -1,0 +1,31 @@
+//! `tidegate serve`: runs the appliance.
+
+use std::process::ExitCode;
+
+use super::{Root, cannot_run};
+use crate::observe::log;
+use crate::server::serve;
+use crate::settings::Given;
+
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    #[command(flatten)]
+    root: Root,
+    #[command(flatten)]
+    given: Given,
+}
+
+/// Serves until told to stop.
+pub fn run(arguments: Arguments) -> ExitCode {
+    let settings = match arguments.given.decide(&arguments.root.root) {
+        Ok(settings) => settings,
+        Err(error) => return cannot_run(error),
+    };
+    if let Err(error) = log::init(settings.log_format, &settings.log_filter) {
+        return cannot_run(error);
+    }
+    match serve(&settings) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => cannot_run(error),
+    }
+}

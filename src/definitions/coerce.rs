@@ -1,0 +1,589 @@
+//! Strict coercion: a caller's texts and JSON values to typed values, and the rules of a parameter.
+
+use jiff::civil::{Date, DateTime};
+use jiff::fmt::strtime::BrokenDownTime;
+use jiff::tz::Offset;
+use regex::Regex;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use super::spec::interface::{Location, ParamType};
+use crate::sql::bind::Bind;
+
+/// Digits of a number, at most.
+const MAX_NUMBER_LENGTH: usize = 400;
+/// Items of an array parameter, at most.
+pub const MAX_ARRAY_ITEMS: usize = 1_000;
+
+/// A compiled parameter.
+#[derive(Debug)]
+pub struct Parameter {
+    pub name: String,
+    pub location: Location,
+    pub kind: ParamType,
+    /// Type of the items of an array.
+    pub items: ParamType,
+    pub required: bool,
+    pub default: Option<Bind>,
+    pub rules: Rules,
+    /// Never shown in audit records and logs.
+    pub is_sensitive: bool,
+}
+
+/// What a value must be, beyond its type; for an array, `allowed` and the rest but the lengths hold for each item.
+#[derive(Debug, Default)]
+pub struct Rules {
+    pub allowed: Option<Vec<Bind>>,
+    pub format: Option<Format>,
+    pub max_length: Option<u64>,
+    pub min_length: Option<u64>,
+    pub maximum: Option<Bind>,
+    pub minimum: Option<Bind>,
+    pub pattern: Option<Regex>,
+}
+
+/// A format of texts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// A date or time pattern as people write it (`yyyy-MM-dd`), and as the parser takes it (`%Y-%m-%d`).
+    Pattern {
+        shown: String,
+        strftime: String,
+    },
+    Email,
+    Uuid,
+    Ipv4,
+    Ipv6,
+    Uri,
+}
+
+/// What is wrong with a value.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Fault {
+    Required,
+    Type(ParamType),
+    /// The form the text should have.
+    Format(String),
+    Enum(Vec<String>),
+    MaxLength(u64),
+    MinLength(u64),
+    MaxItems(u64),
+    MinItems(u64),
+    Maximum(String),
+    Minimum(String),
+    Pattern(String),
+    Unknown,
+    Repeated,
+    /// The database could not take it.
+    Unfit,
+}
+
+impl Fault {
+    /// Stable word for `details[].error`.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Required => "required",
+            Self::Type(_) => "type",
+            Self::Format(_) => "format",
+            Self::Enum(_) => "enum",
+            Self::MaxLength(_) => "max_length",
+            Self::MinLength(_) => "min_length",
+            Self::MaxItems(_) => "max_items",
+            Self::MinItems(_) => "min_items",
+            Self::Maximum(_) => "maximum",
+            Self::Minimum(_) => "minimum",
+            Self::Pattern(_) => "pattern",
+            Self::Unknown => "unknown",
+            Self::Repeated => "repeated",
+            Self::Unfit => "value",
+        }
+    }
+}
+
+impl Format {
+    /// Reads a format as written in YAML; `None`: a hint for people only.
+    pub fn parse(text: &str) -> Option<Self> {
+        match text {
+            "email" => Some(Self::Email),
+            "uuid" => Some(Self::Uuid),
+            "ipv4" => Some(Self::Ipv4),
+            "ipv6" => Some(Self::Ipv6),
+            "uri" | "url" => Some(Self::Uri),
+            pattern => strftime(pattern)
+                .map(|strftime| Self::Pattern { shown: pattern.to_owned(), strftime }),
+        }
+    }
+
+    fn shown(&self) -> &str {
+        match self {
+            Self::Pattern { shown, .. } => shown,
+            Self::Email => "email",
+            Self::Uuid => "uuid",
+            Self::Ipv4 => "ipv4",
+            Self::Ipv6 => "ipv6",
+            Self::Uri => "uri",
+        }
+    }
+
+    fn accepts(&self, text: &str) -> bool {
+        match self {
+            Self::Pattern { strftime, .. } => broken_down(strftime, text).is_some(),
+            Self::Email => text.split_once('@').is_some_and(|(local, domain)| {
+                !local.is_empty()
+                    && domain.contains('.')
+                    && !domain.contains('@')
+                    && !text.contains(' ')
+            }),
+            Self::Uuid => {
+                text.len() == 36
+                    && text.bytes().enumerate().all(|(i, b)| match i {
+                        8 | 13 | 18 | 23 => b == b'-',
+                        _ => b.is_ascii_hexdigit(),
+                    })
+            }
+            Self::Ipv4 => text.parse::<std::net::Ipv4Addr>().is_ok(),
+            Self::Ipv6 => text.parse::<std::net::Ipv6Addr>().is_ok(),
+            Self::Uri => text.split_once(':').is_some_and(|(scheme, rest)| {
+                !scheme.is_empty()
+                    && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b))
+                    && !rest.is_empty()
+                    && !text.contains(char::is_whitespace)
+            }),
+        }
+    }
+}
+
+/// `yyyy-MM-dd HH:mm:ss` to `%Y-%m-%d %H:%M:%S`; `None` where no field of a date stands in it.
+fn strftime(pattern: &str) -> Option<String> {
+    let fields = [
+        ("yyyy", "%Y"),
+        ("YYYY", "%Y"),
+        ("MM", "%m"),
+        ("dd", "%d"),
+        ("DD", "%d"),
+        ("HH", "%H"),
+        ("mm", "%M"),
+        ("ss", "%S"),
+        ("SSS", "%3f"),
+    ];
+    let mut out = String::new();
+    let mut rest = pattern;
+    let mut found = false;
+    'next: while let Some(c) = rest.chars().next() {
+        for (field, code) in fields {
+            if let Some(after) = rest.strip_prefix(field) {
+                out.push_str(code);
+                rest = after;
+                found = true;
+                continue 'next;
+            }
+        }
+        if c.is_ascii_alphabetic() && c != 'T' {
+            return None;
+        }
+        out.push_str(if c == '%' { "%%" } else { &rest[..c.len_utf8()] });
+        rest = &rest[c.len_utf8()..];
+    }
+    found.then_some(out)
+}
+
+/// Parses and prints back, so that `2025-1-1` is not taken for `2025-01-01`.
+fn broken_down(strftime: &str, text: &str) -> Option<BrokenDownTime> {
+    let time = BrokenDownTime::parse(strftime, text).ok()?;
+    let mut full = time;
+    if full.month().is_none() {
+        full.set_month(Some(1)).ok()?;
+    }
+    if full.day().is_none() {
+        full.set_day(Some(1)).ok()?;
+    }
+    if full.year().is_some() {
+        full.to_date().ok()?;
+    }
+    (full.to_string(strftime).ok()? == text).then_some(full)
+}
+
+impl Parameter {
+    /// A value from text: path, query or header.
+    ///
+    /// # Errors
+    /// The first rule it breaks.
+    pub fn from_text(&self, text: &str) -> Result<Bind, Fault> {
+        let value = match self.kind {
+            ParamType::Array => {
+                let items = text.split(',').map(|item| scalar_text(self.items, item, &self.rules));
+                Bind::Array(items.collect::<Result<_, _>>()?)
+            }
+            kind => scalar_text(kind, text, &self.rules)?,
+        };
+        self.check(value)
+    }
+
+    /// An array from a repeated key.
+    ///
+    /// # Errors
+    /// The first rule it breaks.
+    pub fn from_texts(&self, texts: &[String]) -> Result<Bind, Fault> {
+        let items = texts.iter().map(|text| scalar_text(self.items, text, &self.rules));
+        self.check(Bind::Array(items.collect::<Result<_, _>>()?))
+    }
+
+    /// A value from JSON: a body, or YAML.
+    ///
+    /// # Errors
+    /// The first rule it breaks.
+    pub fn from_json(&self, json: &RawValue) -> Result<Bind, Fault> {
+        let value = match self.kind {
+            ParamType::Array => {
+                let wrong = || Fault::Type(ParamType::Array);
+                let items: Vec<&RawValue> =
+                    serde_json::from_str(json.get()).map_err(|_| wrong())?;
+                let items =
+                    items.into_iter().map(|item| scalar_json(self.items, item, &self.rules));
+                Bind::Array(items.collect::<Result<_, _>>()?)
+            }
+            kind => scalar_json(kind, json, &self.rules)?,
+        };
+        self.check(value)
+    }
+
+    /// The same from a parsed value.
+    ///
+    /// # Errors
+    /// The first rule it breaks.
+    pub fn from_value(&self, value: &Value) -> Result<Bind, Fault> {
+        match serde_json::value::to_raw_value(value) {
+            Ok(raw) => self.from_json(&raw),
+            Err(_) => Err(Fault::Type(self.kind)),
+        }
+    }
+
+    fn check(&self, value: Bind) -> Result<Bind, Fault> {
+        match &value {
+            Bind::Array(items) => {
+                let count = items.len() as u64;
+                let most = self.rules.max_length.unwrap_or(u64::MAX).min(MAX_ARRAY_ITEMS as u64);
+                if count > most {
+                    return Err(Fault::MaxItems(most));
+                }
+                if let Some(least) = self.rules.min_length.filter(|least| count < *least) {
+                    return Err(Fault::MinItems(least));
+                }
+                for item in items {
+                    self.rules.check_scalar(item, false)?;
+                }
+            }
+            scalar => self.rules.check_scalar(scalar, true)?,
+        }
+        Ok(value)
+    }
+}
+
+impl Rules {
+    fn check_scalar(&self, value: &Bind, with_length: bool) -> Result<(), Fault> {
+        if let Bind::Text(text) = value {
+            let length = text.chars().count() as u64;
+            if let Some(most) = self.max_length.filter(|most| with_length && length > *most) {
+                return Err(Fault::MaxLength(most));
+            }
+            if let Some(least) = self.min_length.filter(|least| with_length && length < *least) {
+                return Err(Fault::MinLength(least));
+            }
+            if let Some(pattern) = self.pattern.as_ref().filter(|pattern| !pattern.is_match(text)) {
+                return Err(Fault::Pattern(pattern.as_str().to_owned()));
+            }
+            if let Some(format) = self.format.as_ref().filter(|format| !format.accepts(text)) {
+                return Err(Fault::Format(format.shown().to_owned()));
+            }
+        }
+        if let Some(most) = &self.maximum
+            && compare(value, most).is_some_and(std::cmp::Ordering::is_gt)
+        {
+            return Err(Fault::Maximum(most.to_text()));
+        }
+        if let Some(least) = &self.minimum
+            && compare(value, least).is_some_and(std::cmp::Ordering::is_lt)
+        {
+            return Err(Fault::Minimum(least.to_text()));
+        }
+        if let Some(allowed) = &self.allowed
+            && !allowed.iter().any(|one| {
+                one == value || compare(one, value).is_some_and(std::cmp::Ordering::is_eq)
+            })
+        {
+            return Err(Fault::Enum(allowed.iter().map(Bind::to_text).collect()));
+        }
+        Ok(())
+    }
+}
+
+/// Order of two values of one kind; numbers by value.
+fn compare(a: &Bind, b: &Bind) -> Option<std::cmp::Ordering> {
+    match (a, b) {
+        (Bind::Int(a), Bind::Int(b)) => Some(a.cmp(b)),
+        (Bind::Int(_) | Bind::Number(_), Bind::Int(_) | Bind::Number(_)) => {
+            let number = |bind: &Bind| bind.to_text().parse::<f64>().ok();
+            number(a)?.partial_cmp(&number(b)?)
+        }
+        (Bind::Date(a), Bind::Date(b)) => Some(a.cmp(b)),
+        (Bind::DateTime(a, ao), Bind::DateTime(b, bo)) => {
+            let utc = |at: &DateTime, offset: &Option<Offset>| {
+                offset.unwrap_or(Offset::UTC).to_timestamp(*at).ok()
+            };
+            utc(a, ao)?.partial_cmp(&utc(b, bo)?)
+        }
+        (Bind::Text(a), Bind::Text(b)) => Some(a.cmp(b)),
+        _ => None,
+    }
+}
+
+fn scalar_text(kind: ParamType, text: &str, rules: &Rules) -> Result<Bind, Fault> {
+    let wrong = || Fault::Type(kind);
+    match kind {
+        ParamType::String => plain_text(text),
+        ParamType::Integer => integer(text).ok_or_else(wrong),
+        ParamType::Number => number(text).ok_or_else(wrong),
+        ParamType::Boolean => match text {
+            "true" | "1" => Ok(Bind::Bool(true)),
+            "false" | "0" => Ok(Bind::Bool(false)),
+            _ => Err(wrong()),
+        },
+        ParamType::Date => date(text, rules.format.as_ref()),
+        ParamType::Datetime => datetime(text, rules.format.as_ref()),
+        ParamType::Object => {
+            let raw: Box<RawValue> = serde_json::from_str(text).map_err(|_| wrong())?;
+            object(&raw)
+        }
+        ParamType::Array => Err(wrong()),
+    }
+}
+
+fn scalar_json(kind: ParamType, json: &RawValue, rules: &Rules) -> Result<Bind, Fault> {
+    let raw = json.get();
+    let wrong = || Fault::Type(kind);
+    match kind {
+        ParamType::String => plain_text(&unquote(raw).ok_or_else(wrong)?),
+        ParamType::Integer => integer(raw).ok_or_else(wrong),
+        ParamType::Number => number(raw).ok_or_else(wrong),
+        ParamType::Boolean => match raw {
+            "true" => Ok(Bind::Bool(true)),
+            "false" => Ok(Bind::Bool(false)),
+            _ => Err(wrong()),
+        },
+        ParamType::Date => date(&unquote(raw).ok_or_else(wrong)?, rules.format.as_ref()),
+        ParamType::Datetime => datetime(&unquote(raw).ok_or_else(wrong)?, rules.format.as_ref()),
+        ParamType::Object => object(json),
+        ParamType::Array => Err(wrong()),
+    }
+}
+
+fn unquote(raw: &str) -> Option<String> {
+    serde_json::from_str(raw).ok()
+}
+
+/// NUL is no text in any of the databases.
+fn plain_text(text: &str) -> Result<Bind, Fault> {
+    if text.contains('\0') {
+        return Err(Fault::Type(ParamType::String));
+    }
+    Ok(Bind::Text(text.to_owned()))
+}
+
+fn object(json: &RawValue) -> Result<Bind, Fault> {
+    let raw = json.get();
+    // `\u0000` parses as JSON but no database stores it as text.
+    if !raw.starts_with('{') || raw.contains("\\u0000") {
+        return Err(Fault::Type(ParamType::Object));
+    }
+    Ok(Bind::Json(raw.to_owned()))
+}
+
+/// `-?digits`, no leading zeros beyond one; beyond `i64` the digits stay.
+fn integer(text: &str) -> Option<Bind> {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    let plain = !digits.is_empty()
+        && digits.len() <= MAX_NUMBER_LENGTH
+        && digits.bytes().all(|b| b.is_ascii_digit());
+    if !plain {
+        return None;
+    }
+    Some(text.parse().map_or_else(|_| Bind::Number(text.to_owned()), Bind::Int))
+}
+
+/// A JSON number, digits kept.
+fn number(text: &str) -> Option<Bind> {
+    if let Some(whole) = integer(text) {
+        return Some(whole);
+    }
+    let unsigned = text.strip_prefix('-').unwrap_or(text);
+    let (mantissa, exponent) = match unsigned.split_once(['e', 'E']) {
+        Some((mantissa, exponent)) => (mantissa, Some(exponent)),
+        None => (unsigned, None),
+    };
+    let digits = |t: &str| !t.is_empty() && t.bytes().all(|b| b.is_ascii_digit());
+    let mantissa_ok = match mantissa.split_once('.') {
+        Some((whole, fraction)) => digits(whole) && digits(fraction),
+        None => digits(mantissa),
+    };
+    // An exponent of more digits than this would make the database write out a number of gigabytes.
+    let exponent_ok =
+        exponent.is_none_or(|e| digits(e.strip_prefix(['+', '-']).unwrap_or(e)) && e.len() <= 4);
+    (mantissa_ok && exponent_ok && text.len() <= MAX_NUMBER_LENGTH)
+        .then(|| Bind::Number(text.to_owned()))
+}
+
+fn date(text: &str, format: Option<&Format>) -> Result<Bind, Fault> {
+    let (shown, strftime) = match format {
+        Some(Format::Pattern { shown, strftime }) => (shown.as_str(), strftime.as_str()),
+        _ => ("yyyy-MM-dd", "%Y-%m-%d"),
+    };
+    broken_down(strftime, text)
+        .and_then(|time| time.to_date().ok())
+        .filter(|date: &Date| date.year() >= 0)
+        .map(Bind::Date)
+        .ok_or_else(|| Fault::Format(shown.to_owned()))
+}
+
+fn datetime(text: &str, format: Option<&Format>) -> Result<Bind, Fault> {
+    if let Some(Format::Pattern { shown, strftime }) = format {
+        return broken_down(strftime, text)
+            .and_then(|mut time| {
+                if time.hour().is_none() {
+                    time.set_hour(Some(0)).ok()?;
+                }
+                time.to_datetime().ok()
+            })
+            .map(|at| Bind::DateTime(at, None))
+            .ok_or_else(|| Fault::Format(shown.clone()));
+    }
+    let wrong = || Fault::Format("yyyy-MM-ddTHH:mm:ssZ".to_owned());
+    // Date, `T` or a space, time, and an offset or none: `+` decodes to a space in a query, so that is mended.
+    let (head, offset) = split_offset(text).ok_or_else(wrong)?;
+    let at: DateTime = head.replacen(' ', "T", 1).parse().map_err(|_| wrong())?;
+    if head.len() < 16 || at.year() < 0 {
+        return Err(wrong());
+    }
+    Ok(Bind::DateTime(at, offset))
+}
+
+/// Splits `Z`, `+08:00` or `-0330` off a time.
+fn split_offset(text: &str) -> Option<(&str, Option<Offset>)> {
+    if !text.is_ascii() || text.len() > 40 {
+        return None;
+    }
+    if let Some(head) = text.strip_suffix(['Z', 'z']) {
+        return Some((head, Some(Offset::UTC)));
+    }
+    let time = text.get(11..)?;
+    let Some(sign) = time.rfind(['+', '-', ' ']) else { return Some((text, None)) };
+    let (hours, minutes) = match time[sign + 1..].as_bytes() {
+        [a, b, b':', c, d] | [a, b, c, d] => (two(*a, *b)?, two(*c, *d)?),
+        [a, b] => (two(*a, *b)?, 0),
+        _ => return None,
+    };
+    let seconds = i32::from(hours) * 3_600 + i32::from(minutes) * 60;
+    let seconds = if time.as_bytes()[sign] == b'-' { -seconds } else { seconds };
+    let offset = Offset::from_seconds(seconds).ok().filter(|_| hours < 24 && minutes < 60)?;
+    Some((&text[..11 + sign], Some(offset)))
+}
+
+fn two(a: u8, b: u8) -> Option<u8> {
+    (a.is_ascii_digit() && b.is_ascii_digit()).then(|| (a - b'0') * 10 + (b - b'0'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parameter(kind: ParamType, format: Option<&str>) -> Parameter {
+        Parameter {
+            name: "x".into(),
+            location: Location::Query,
+            kind,
+            items: ParamType::Integer,
+            required: false,
+            default: None,
+            rules: Rules { format: format.and_then(Format::parse), ..Rules::default() },
+            is_sensitive: false,
+        }
+    }
+
+    #[test]
+    fn texts_are_taken_strictly() {
+        let take =
+            |kind, text: &str| parameter(kind, None).from_text(text).map(|b| b.to_text()).ok();
+        let cases = [
+            (ParamType::Integer, "42", Some("42")),
+            (ParamType::Integer, "-9223372036854775808", Some("-9223372036854775808")),
+            (ParamType::Integer, "18446744073709551615", Some("18446744073709551615")),
+            (ParamType::Integer, "1.0", None),
+            (ParamType::Integer, "", None),
+            (ParamType::Integer, " 1", None),
+            (ParamType::Integer, "0x10", None),
+            (ParamType::Number, "12.50", Some("12.50")),
+            (ParamType::Number, "-1e400", Some("-1e400")),
+            (ParamType::Number, "NaN", None),
+            (ParamType::Number, "1e99999", None),
+            (ParamType::Number, ".5", None),
+            (ParamType::Boolean, "true", Some("true")),
+            (ParamType::Boolean, "yes", None),
+            (ParamType::Date, "2024-02-29", Some("2024-02-29")),
+            (ParamType::Date, "2025-02-29", None),
+            (ParamType::Date, "2025-1-1", None),
+            (ParamType::Datetime, "2025-01-31T10:00:00Z", Some("2025-01-31T10:00:00Z")),
+            (
+                ParamType::Datetime,
+                "2025-01-31 10:00:00.5+08:00",
+                Some("2025-01-31T10:00:00.5+08:00"),
+            ),
+            (ParamType::Datetime, "2025-01-31T10:00:00 08:00", Some("2025-01-31T10:00:00+08:00")),
+            (ParamType::Datetime, "2025-01-31T25:00:00", None),
+            (ParamType::Datetime, "2025-01-31", None),
+            (ParamType::Array, "1,2,3", Some("[1,2,3]")),
+            (ParamType::Array, "1,x", None),
+            (ParamType::Object, "{\"a\":1}", Some("{\"a\":1}")),
+            (ParamType::Object, "[1]", None),
+            (ParamType::String, "a\0b", None),
+        ];
+        for (kind, text, expected) in cases {
+            assert_eq!(take(kind, text).as_deref(), expected, "{kind:?} {text:?}");
+        }
+    }
+
+    #[test]
+    fn formats_are_patterns_people_write() {
+        let take = |kind, format, text: &str| {
+            parameter(kind, Some(format)).from_text(text).map(|b| b.to_text())
+        };
+        assert_eq!(take(ParamType::Date, "yyyyMMdd", "20250131").as_deref(), Ok("2025-01-31"));
+        assert_eq!(take(ParamType::Date, "yyyy-MM", "2025-01").as_deref(), Ok("2025-01-01"));
+        assert_eq!(take(ParamType::String, "yyyy-MM", "2025-01").as_deref(), Ok("2025-01"));
+        assert_eq!(
+            take(ParamType::String, "yyyy-MM", "2025-13"),
+            Err(Fault::Format("yyyy-MM".into()))
+        );
+        assert_eq!(
+            take(ParamType::Date, "yyyy-MM-dd", "31/01/2025"),
+            Err(Fault::Format("yyyy-MM-dd".into()))
+        );
+        assert!(
+            take(ParamType::String, "email", "a@b.cn").is_ok()
+                && take(ParamType::String, "email", "a").is_err()
+        );
+        assert!(take(ParamType::Datetime, "yyyy-MM-dd HH:mm:ss", "2025-01-31 10:00:00").is_ok());
+        assert!(take(ParamType::Datetime, "yyyy-MM-dd HH:mm", "2025-01-31 10:00").is_ok());
+    }
+
+    #[test]
+    fn json_is_taken_by_its_type() {
+        let take = |kind, json: &str| {
+            let raw: Box<RawValue> = serde_json::from_str(json).unwrap();
+            parameter(kind, None).from_json(&raw).map(|bind| bind.to_text()).ok()
+        };
+        assert_eq!(take(ParamType::Number, "12.500").as_deref(), Some("12.500"));
+        assert_eq!(take(ParamType::Integer, "\"12\""), None);
+        assert_eq!(take(ParamType::String, "12"), None);
+        assert_eq!(take(ParamType::Array, "[1, 2]").as_deref(), Some("[1,2]"));
+        assert_eq!(take(ParamType::Array, "\"1,2\""), None);
+    }
+}

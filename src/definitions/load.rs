@@ -1,0 +1,208 @@
+//! Reads the definitions directory. The only file of the config path that does I/O.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
+
+use sha2::{Digest, Sha256};
+
+use super::problem::{Place, Problem, ProblemCode};
+
+/// Folders below the root that hold definitions.
+pub const FOLDERS: [&str; 3] = ["datasources", "definitions", "policies"];
+/// Files of one tree.
+pub const MAX_FILES: usize = 50_000;
+/// Bytes of one file.
+pub const MAX_FILE_BYTES: u64 = 4 << 20;
+/// Bytes of all files.
+pub const MAX_TREE_BYTES: u64 = 512 << 20;
+/// Folders inside folders.
+const MAX_FOLDER_DEPTH: usize = 16;
+
+/// The files of a definitions directory at one moment.
+#[derive(Clone, Debug, Default)]
+pub struct Tree {
+    /// Path relative to the root, with `/`, to text.
+    pub files: BTreeMap<String, String>,
+    /// What could not be read.
+    pub problems: Vec<Problem>,
+    /// SHA-256 over paths and texts, in hexadecimal digits.
+    pub hash: String,
+    /// Names this tree to callers and operators: the git commit where there is one, and the hash.
+    pub revision: String,
+}
+
+impl Tree {
+    /// The YAML files.
+    pub fn yaml(&self) -> impl Iterator<Item = (&str, &str)> {
+        let is_yaml = |path: &str| path.ends_with(".yaml") || path.ends_with(".yml");
+        self.files
+            .iter()
+            .filter(move |(path, _)| is_yaml(path))
+            .map(|(p, t)| (p.as_str(), t.as_str()))
+    }
+
+    /// A tree of given files, as [`load`] would make of them.
+    pub fn from_files(files: impl IntoIterator<Item = (String, String)>) -> Self {
+        let mut tree = Self { files: files.into_iter().collect(), ..Self::default() };
+        tree.seal(None);
+        tree
+    }
+
+    fn seal(&mut self, commit: Option<String>) {
+        let mut hash = Sha256::new();
+        for (path, text) in &self.files {
+            hash.update((path.len() as u64).to_le_bytes());
+            hash.update(path);
+            hash.update((text.len() as u64).to_le_bytes());
+            hash.update(text);
+        }
+        self.hash = hex(&hash.finalize());
+        self.revision = match commit {
+            Some(commit) => format!("{}.{}", &commit[..commit.len().min(12)], &self.hash[..8]),
+            None => self.hash[..12].to_owned(),
+        };
+    }
+}
+
+/// Lower-case hexadecimal digits.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes
+        .iter()
+        .flat_map(|b| [b >> 4, b & 15])
+        .filter_map(|d| char::from_digit(u32::from(d), 16))
+        .collect()
+}
+
+/// Reads the YAML, SQL and JSON files below the folders of `root`.
+pub fn load(root: &Path) -> Tree {
+    let mut tree = Tree::default();
+    let mut bytes = 0;
+    for path in paths(root, &mut tree.problems) {
+        let name = relative(root, &path);
+        match read(&path, MAX_TREE_BYTES - bytes) {
+            Ok(text) => {
+                bytes += text.len() as u64;
+                tree.files.insert(name, text);
+            }
+            Err(reason) => tree.problems.push(unreadable(name, &reason)),
+        }
+    }
+    tree.seal(commit(root));
+    tree
+}
+
+/// A cheap mark of the tree: paths, sizes, times and identities of its files. Differs when the tree may have changed.
+pub fn stamp(root: &Path) -> u64 {
+    use std::hash::{DefaultHasher, Hash, Hasher};
+    use std::os::unix::fs::MetadataExt;
+    let mut hasher = DefaultHasher::new();
+    for path in paths(root, &mut Vec::new()) {
+        path.hash(&mut hasher);
+        if let Ok(meta) = fs::metadata(&path) {
+            let modified = meta.modified().ok().and_then(|at| at.duration_since(UNIX_EPOCH).ok());
+            (meta.len(), modified, meta.ino(), meta.ctime_nsec()).hash(&mut hasher);
+        }
+    }
+    hasher.finish()
+}
+
+fn paths(root: &Path, problems: &mut Vec<Problem>) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for folder in FOLDERS {
+        let path = root.join(folder);
+        if path.is_dir() {
+            walk(root, &path, 0, &mut found, problems);
+        }
+    }
+    found
+}
+
+fn walk(
+    root: &Path,
+    dir: &Path,
+    depth: usize,
+    found: &mut Vec<PathBuf>,
+    problems: &mut Vec<Problem>,
+) {
+    let entries = match fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(error) => {
+            problems.push(unreadable(relative(root, dir), &error.to_string()));
+            return;
+        }
+    };
+    let mut entries: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+    entries.sort();
+    for path in entries {
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        // Editors and mounted volumes keep their own files behind a dot.
+        if name.starts_with('.') || name.ends_with('~') {
+            continue;
+        }
+        if path.is_dir() {
+            if depth < MAX_FOLDER_DEPTH {
+                walk(root, &path, depth + 1, found, problems);
+            } else {
+                problems.push(unreadable(relative(root, &path), "folders nest too deep"));
+            }
+            continue;
+        }
+        if !["yaml", "yml", "sql", "json"]
+            .iter()
+            .any(|ext| path.extension().is_some_and(|e| e == *ext))
+        {
+            continue;
+        }
+        if found.len() >= MAX_FILES {
+            problems.push(unreadable(relative(root, &path), "there are too many files"));
+            return;
+        }
+        found.push(path);
+    }
+}
+
+fn read(path: &Path, left: u64) -> Result<String, String> {
+    let file = fs::File::open(path).map_err(|error| error.to_string())?;
+    let limit = MAX_FILE_BYTES.min(left);
+    let mut bytes = Vec::new();
+    file.take(limit + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+    if bytes.len() as u64 > limit {
+        return Err(format!("it is larger than {limit} bytes"));
+    }
+    let text = String::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned())?;
+    Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
+}
+
+fn unreadable(file: String, reason: &str) -> Problem {
+    Problem::error(
+        Place { file, line: 1, column: 1 },
+        ProblemCode::Unreadable,
+        format!("This cannot be read: {reason}."),
+        "Check its permissions, size and encoding, or move it out of the definitions directory.",
+    )
+}
+
+fn relative(root: &Path, path: &Path) -> String {
+    let path = path.strip_prefix(root).unwrap_or(path);
+    path.components().map(|part| part.as_os_str().to_string_lossy()).collect::<Vec<_>>().join("/")
+}
+
+/// The commit that the work tree of `root` stands on.
+fn commit(root: &Path) -> Option<String> {
+    let git = root.ancestors().map(|dir| dir.join(".git")).find(|git| git.is_dir())?;
+    let head = fs::read_to_string(git.join("HEAD")).ok()?;
+    let is_commit = |text: &str| text.len() >= 40 && text.bytes().all(|b| b.is_ascii_hexdigit());
+    let Some(reference) = head.trim().strip_prefix("ref: ") else {
+        return Some(head.trim().to_owned()).filter(|text| is_commit(text));
+    };
+    let loose = fs::read_to_string(git.join(reference)).ok().map(|text| text.trim().to_owned());
+    let packed = || {
+        let packed = fs::read_to_string(git.join("packed-refs")).ok()?;
+        let line = packed.lines().find(|line| line.ends_with(&format!(" {reference}")))?;
+        line.split_whitespace().next().map(str::to_owned)
+    };
+    loose.or_else(packed).filter(|text| is_commit(text))
+}

@@ -1,0 +1,232 @@
+//! Compiles roles, consumers and issuers.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use globset::{Glob, GlobMatcher};
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, ToSpan, civil::Date};
+
+use super::compile::{Source, Sources};
+use super::load::Tree;
+use super::problem::{Problem, ProblemCode, nearest};
+use super::snapshot::{ApiKey, Consumer, Interface, Issuer, IssuerKeys, Policies, Role};
+use super::spec;
+
+/// Compiles the policies of a tree against its interfaces.
+pub fn compile(
+    sources: &Sources,
+    tree: &Tree,
+    interfaces: &[Arc<Interface>],
+    problems: &mut Vec<Problem>,
+) -> Policies {
+    let mut policies = Policies::default();
+    for source in &sources.roles {
+        policies.role_ids.insert(source.spec.name.clone(), policies.roles.len());
+        policies.roles.push(role(source, interfaces, problems));
+    }
+    for source in &sources.consumers {
+        consumer(source, &mut policies, problems);
+    }
+    for source in &sources.issuers {
+        policies.issuers.extend(issuer(source, tree, problems));
+    }
+    policies
+}
+
+fn role(
+    source: &Source<spec::role::Role>,
+    interfaces: &[Arc<Interface>],
+    problems: &mut Vec<Problem>,
+) -> Role {
+    let mut globs: Vec<GlobMatcher> = Vec::new();
+    for (i, text) in source.spec.interfaces.iter().enumerate() {
+        match Glob::new(text) {
+            Ok(glob) => globs.push(glob.compile_matcher()),
+            Err(error) => problems.push(Problem::error(
+                source.document.place(&format!("/interfaces/{i}")),
+                ProblemCode::BadPattern,
+                format!("`{text}` is no pattern: {}.", error.kind()),
+                "Use a code, or a pattern such as `sales_*`.",
+            )),
+        }
+    }
+    let granted = interfaces.iter().filter(|interface| {
+        globs.iter().any(|glob| glob.is_match(&interface.code))
+            || interface.tags.iter().any(|tag| source.spec.tags.contains(tag))
+    });
+    Role::new(source.spec.name.clone(), granted.map(|i| i.index), source.document.place(""))
+}
+
+fn consumer(
+    source: &Source<spec::consumer::Consumer>,
+    policies: &mut Policies,
+    problems: &mut Vec<Problem>,
+) {
+    let Source { spec, document } = source;
+    let mut roles = Vec::new();
+    for (i, name) in spec.roles.iter().enumerate() {
+        match policies.role_ids.get(name) {
+            Some(id) => roles.push(*id),
+            None => {
+                let near = nearest(name, policies.role_ids.keys().map(String::as_str));
+                problems.push(Problem::error(
+                    document.place(&format!("/roles/{i}")),
+                    ProblemCode::DanglingReference,
+                    format!("There is no role `{name}`."),
+                    near.map_or("Define it in `policies/`.".into(), |near| {
+                        format!("Did you mean `{near}`?")
+                    }),
+                ));
+            }
+        }
+    }
+    let index = policies.consumers.len();
+    policies.consumer_ids.insert(spec.name.clone(), index);
+    policies.consumers.push(Arc::new(Consumer {
+        name: spec.name.clone(),
+        roles,
+        claims: spec.claims.clone(),
+        place: document.place(""),
+    }));
+    let mut ids: HashMap<&str, usize> = HashMap::new();
+    for (i, key) in spec.api_keys.iter().enumerate() {
+        if let Some(first) = ids.insert(&key.id, i) {
+            problems.push(Problem::error(
+                document.place(&format!("/api_keys/{i}/id")),
+                ProblemCode::DuplicateIdentity,
+                format!("The consumer already has a key `{}`, its {}.", key.id, ordinal(first)),
+                "Give each key an id of its own.",
+            ));
+        }
+        let expires_at = match key.expires_at.as_deref().map(end_of).transpose() {
+            Ok(expires_at) => expires_at,
+            Err(text) => {
+                problems.push(Problem::error(
+                    document.place(&format!("/api_keys/{i}/expires_at")),
+                    ProblemCode::BadValue,
+                    format!("`{text}` is no date or time."),
+                    "Write `2027-11-30` or `2027-11-30T08:00:00Z`.",
+                ));
+                continue;
+            }
+        };
+        let place = document.place(&format!("/api_keys/{i}/sha256"));
+        let Some(digest) = digest(&key.sha256) else {
+            problems.push(Problem::error(
+                place,
+                ProblemCode::BadValue,
+                "This is not a SHA-256 in 64 hexadecimal digits.",
+                "Make a key with `tidegate key new`, which prints the line for it.",
+            ));
+            continue;
+        };
+        let entry = ApiKey { consumer: index, id: key.id.clone(), expires_at };
+        if let Some(other) = policies.keys.insert(digest, entry)
+            && let Some(owner) = policies.consumers.get(other.consumer)
+        {
+            problems.push(Problem::error(
+                place,
+                ProblemCode::DuplicateIdentity,
+                format!("Consumer `{}` already has this key.", owner.name),
+                "Give each consumer keys of its own.",
+            ));
+        }
+    }
+}
+
+fn ordinal(index: usize) -> String {
+    format!("number {}", index + 1)
+}
+
+fn digest(text: &str) -> Option<[u8; 32]> {
+    let bytes = text.as_bytes();
+    if bytes.len() != 64 {
+        return None;
+    }
+    let mut digest = [0; 32];
+    for (byte, pair) in digest.iter_mut().zip(bytes.chunks_exact(2)) {
+        let digit = |b: u8| char::from(b).to_digit(16).and_then(|d| u8::try_from(d).ok());
+        *byte = digit(pair[0])? << 4 | digit(pair[1])?;
+    }
+    Some(digest)
+}
+
+/// The moment after which a key no longer works: the end of a day (UTC), or the moment itself.
+fn end_of(text: &str) -> Result<Timestamp, String> {
+    let day = || {
+        let next = text.parse::<Date>().ok()?.checked_add(1.day()).ok()?;
+        next.to_zoned(TimeZone::UTC).ok().map(|at| at.timestamp())
+    };
+    text.parse::<Timestamp>().ok().or_else(day).ok_or_else(|| text.to_owned())
+}
+
+fn issuer(
+    source: &Source<spec::jwt_issuer::JwtIssuer>,
+    tree: &Tree,
+    problems: &mut Vec<Problem>,
+) -> Option<Issuer> {
+    let Source { spec, document } = source;
+    let keys = &spec.keys;
+    let given = [keys.jwks_file.is_some(), keys.jwks_url.is_some(), keys.hs256.is_some()];
+    if given.iter().filter(|given| **given).count() != 1 {
+        problems.push(Problem::error(
+            document.place("/keys"),
+            ProblemCode::Conflict,
+            "The keys of an issuer come from exactly one place.",
+            "Give one of `jwks_file`, `jwks_url` and `hs256`.",
+        ));
+        return None;
+    }
+    if keys.jwks_url.is_some() {
+        problems.push(Problem::error(
+            document.place("/keys/jwks_url"),
+            ProblemCode::Unsupported,
+            "Keys by URL are not supported by this version.",
+            "Save the key set below `policies/` and name it with `jwks_file`.",
+        ));
+        return None;
+    }
+    let keys = match (&keys.jwks_file, &keys.hs256) {
+        (Some(file), _) => match tree.files.get(file.trim_start_matches("./")) {
+            Some(text) => {
+                if let Err(error) = serde_json::from_str::<jsonwebtoken::jwk::JwkSet>(text) {
+                    problems.push(Problem::error(
+                        document.place("/keys/jwks_file"),
+                        ProblemCode::BadValue,
+                        format!("`{file}` is no JSON Web Key Set: {error}."),
+                        "The file holds `{\"keys\": [...]}` with public keys.",
+                    ));
+                    return None;
+                }
+                IssuerKeys::Jwks(text.clone())
+            }
+            None => {
+                problems.push(Problem::error(
+                    document.place("/keys/jwks_file"),
+                    ProblemCode::FileNotFound,
+                    format!("There is no file `{file}`."),
+                    "The path is relative to the root and ends in `.json`; put the file below `policies/`.",
+                ));
+                return None;
+            }
+        },
+        (None, Some(secret)) => {
+            super::compile::check_secret(secret, document, "/keys/hs256", problems);
+            IssuerKeys::Hs256(secret.clone())
+        }
+        (None, None) => return None,
+    };
+    let split = |path: &str| path.split('.').map(str::to_owned).collect();
+    Some(Issuer {
+        name: spec.name.clone(),
+        issuer: spec.issuer.clone(),
+        audience: spec.audience.clone(),
+        keys,
+        algorithms: spec.algorithms.clone(),
+        roles_claim: split(&spec.roles_claim),
+        name_claim: split(&spec.name_claim),
+        leeway_seconds: spec.leeway_seconds,
+        place: document.place(""),
+    })
+}

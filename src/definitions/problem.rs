@@ -1,0 +1,187 @@
+//! Problems: what is wrong with the definitions, where, and how to mend it.
+
+use std::fmt;
+
+use serde::Serialize;
+
+/// How bad a problem is. Only errors keep a tree from being served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    Error,
+    Warning,
+}
+
+/// Stable codes of problems.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum ProblemCode {
+    /// The YAML does not parse.
+    YamlSyntax,
+    /// A file or the tree is larger than its limit, or cannot be read.
+    Unreadable,
+    DuplicateKey,
+    /// A document names no `kind`, or one that does not exist.
+    UnknownKind,
+    /// A kind stands in a folder that is for others.
+    WrongFolder,
+    UnknownKey,
+    MissingKey,
+    WrongType,
+    /// A value out of its range, set or form.
+    BadValue,
+    /// Two documents with one identity.
+    DuplicateIdentity,
+    /// A name that nothing defines.
+    DanglingReference,
+    /// Keys that do not go together.
+    Conflict,
+    /// A file that is named but not there.
+    FileNotFound,
+    /// The template's Jinja does not parse or render.
+    TemplateSyntax,
+    /// A name in the template that nothing binds.
+    TemplateUnbound,
+    /// A value would become text of the statement.
+    TemplateUnsafe,
+    SqlSyntax,
+    /// Safe mode refuses the statement.
+    SqlUnsafe,
+    /// Safe mode refuses an unconditional scan.
+    SqlUnboundedScan,
+    /// The database refuses the statement (`validate --live`).
+    SqlRefused,
+    /// Two interfaces at one address.
+    PathConflict,
+    /// A regular expression, JSON Schema or expression that does not compile.
+    BadPattern,
+    BadSchema,
+    BadExpression,
+    /// Something the contract names and this version does not have yet.
+    Unsupported,
+    /// A secret that cannot be read now.
+    SecretMissing,
+}
+
+impl ProblemCode {
+    /// The code as it is printed, such as `UNKNOWN_KEY`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::YamlSyntax => "YAML_SYNTAX",
+            Self::Unreadable => "UNREADABLE",
+            Self::DuplicateKey => "DUPLICATE_KEY",
+            Self::UnknownKind => "UNKNOWN_KIND",
+            Self::WrongFolder => "WRONG_FOLDER",
+            Self::UnknownKey => "UNKNOWN_KEY",
+            Self::MissingKey => "MISSING_KEY",
+            Self::WrongType => "WRONG_TYPE",
+            Self::BadValue => "BAD_VALUE",
+            Self::DuplicateIdentity => "DUPLICATE_IDENTITY",
+            Self::DanglingReference => "DANGLING_REFERENCE",
+            Self::Conflict => "CONFLICT",
+            Self::FileNotFound => "FILE_NOT_FOUND",
+            Self::TemplateSyntax => "TEMPLATE_SYNTAX",
+            Self::TemplateUnbound => "TEMPLATE_UNBOUND",
+            Self::TemplateUnsafe => "TEMPLATE_UNSAFE",
+            Self::SqlSyntax => "SQL_SYNTAX",
+            Self::SqlUnsafe => "SQL_UNSAFE",
+            Self::SqlUnboundedScan => "SQL_UNBOUNDED_SCAN",
+            Self::SqlRefused => "SQL_REFUSED",
+            Self::PathConflict => "PATH_CONFLICT",
+            Self::BadPattern => "BAD_PATTERN",
+            Self::BadSchema => "BAD_SCHEMA",
+            Self::BadExpression => "BAD_EXPRESSION",
+            Self::Unsupported => "UNSUPPORTED",
+            Self::SecretMissing => "SECRET_MISSING",
+        }
+    }
+}
+
+/// A place in a file; lines and columns count from 1.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Place {
+    /// Relative to the root, with `/`.
+    pub file: String,
+    pub line: u32,
+    pub column: u32,
+}
+
+/// One problem.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Problem {
+    #[serde(flatten)]
+    pub place: Place,
+    pub severity: Severity,
+    pub code: ProblemCode,
+    /// What is wrong, in one sentence.
+    pub message: String,
+    /// How to mend it, in one sentence.
+    pub hint: String,
+}
+
+impl Problem {
+    /// An error.
+    pub fn error(
+        place: Place,
+        code: ProblemCode,
+        message: impl Into<String>,
+        hint: impl Into<String>,
+    ) -> Self {
+        Self { place, severity: Severity::Error, code, message: message.into(), hint: hint.into() }
+    }
+
+    /// The same as a warning.
+    #[must_use]
+    pub fn as_warning(mut self) -> Self {
+        self.severity = Severity::Warning;
+        self
+    }
+
+    /// Whether it keeps the tree from being served.
+    pub fn is_error(&self) -> bool {
+        self.severity == Severity::Error
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Place { file, line, column } = &self.place;
+        let severity = match self.severity {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+        };
+        let code = self.code.as_str();
+        write!(
+            f,
+            "{file}:{line}:{column}: {severity} {code}: {}\n  hint: {}",
+            self.message, self.hint
+        )
+    }
+}
+
+/// The word of `known` that `word` was probably meant to be.
+pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let allowed = (word.chars().count() / 3).clamp(1, 3);
+    known
+        .into_iter()
+        .map(|candidate| (distance(word, candidate), candidate))
+        .filter(|(distance, _)| *distance <= allowed)
+        .min()
+        .map(|(_, candidate)| candidate)
+}
+
+/// Edits from one word to the other, ignoring case.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.to_lowercase().chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, ca) in a.to_lowercase().chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, cb) in b.iter().enumerate() {
+            let substituted = diagonal + usize::from(ca != *cb);
+            diagonal = row[j + 1];
+            row[j + 1] = substituted.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}

@@ -1,0 +1,81 @@
+//! The SQLite engine: a file, read by a few threads with a connection each.
+
+mod bind;
+mod cancel;
+mod decode;
+mod error;
+mod init;
+mod pool;
+mod session;
+mod task;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use self::cancel::Cancel;
+use self::pool::Pool;
+use self::session::Session;
+use super::{Column, Done, Engine, EngineConfig, EngineError, PoolStats, Query, RowSink};
+
+/// A SQLite database. Does nothing until it is used; its threads end when it is dropped.
+pub struct Sqlite {
+    config: Arc<EngineConfig>,
+    pool: Pool,
+}
+
+impl Sqlite {
+    /// An engine over `config.path`, with up to `config.pool.max_connections` threads. Touches neither file nor thread.
+    pub fn new(config: EngineConfig) -> Self {
+        let config = Arc::new(config);
+        Self { pool: Pool::new(Arc::clone(&config)), config }
+    }
+
+    /// Creates the database from `config.init` where it does not exist, and waits for it. Queries do the same when
+    /// they need it; at start-up it keeps the first of them fast.
+    ///
+    /// # Errors
+    /// [`EngineError::Unavailable`] where the file is missing and cannot be made.
+    pub fn prepare(&self) -> Result<(), EngineError> {
+        init::ensure(&self.config, None)
+    }
+}
+
+impl Engine for Sqlite {
+    async fn run<S: RowSink>(&self, query: Query, sink: S) -> (S, Result<Done, EngineError>) {
+        let deadline = query.deadline;
+        let ((_, sink), result) = task::run(&self.pool, (query, sink), deadline, run_query).await;
+        (sink, result)
+    }
+
+    async fn describe(&self, sql: &str, deadline: Instant) -> Result<Vec<Column>, EngineError> {
+        task::run(&self.pool, Arc::from(sql), deadline, describe).await.1
+    }
+
+    async fn ping(&self, deadline: Instant) -> Result<(), EngineError> {
+        task::run(&self.pool, (), deadline, ping).await.1
+    }
+
+    fn stats(&self) -> PoolStats {
+        self.pool.stats()
+    }
+}
+
+fn run_query<S: RowSink>(
+    session: &mut Session,
+    (query, sink): &mut (Query, S),
+    cancel: &Cancel,
+) -> Result<Done, EngineError> {
+    session.with_connection(cancel, |connection| session::run(connection, query, sink, cancel))
+}
+
+fn describe(
+    session: &mut Session,
+    sql: &mut Arc<str>,
+    cancel: &Cancel,
+) -> Result<Vec<Column>, EngineError> {
+    session.with_connection(cancel, |connection| session::describe(connection, sql))
+}
+
+fn ping(session: &mut Session, (): &mut (), cancel: &Cancel) -> Result<(), EngineError> {
+    session.with_connection(cancel, session::ping)
+}

@@ -1,0 +1,196 @@
+//! The worker threads and the queue before them.
+//!
+//! Fast statements are limited by the processor, so as many run at once as there are processors. A statement that takes
+//! long no longer counts against that: others start beside it, up to the limit of connections.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
+
+use super::session::Session;
+use crate::engines::{EngineConfig, EngineError, PoolStats};
+
+/// A statement that has run for longer is slow, and a task that has waited for longer asks who is.
+pub const SLOW_AFTER: Duration = Duration::from_millis(5);
+/// Most tasks that wait for a worker.
+const MAX_QUEUED: usize = 16_384;
+/// When to try again, if the queue is full.
+const RETRY_AFTER: Duration = Duration::from_millis(200);
+/// A worker beyond the number of processors ends after having had nothing to do for so long.
+const SURPLUS_IDLE: Duration = Duration::from_secs(10);
+
+/// Work for a worker.
+pub trait Job: Send + Sync {
+    /// Does it with the worker's session. Must not panic.
+    fn run(&self, session: &mut Session);
+}
+
+/// The workers of one database.
+pub struct Pool {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    config: Arc<EngineConfig>,
+    /// Most workers.
+    max: usize,
+    /// Most workers that run what is not slow.
+    base: usize,
+    /// Open connections.
+    open: Arc<AtomicUsize>,
+    state: Mutex<State>,
+    /// Idle workers wait here for the queue.
+    wake: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    queue: VecDeque<Arc<dyn Job>>,
+    running: Vec<Running>,
+    threads: usize,
+    idle: usize,
+    last_worker: usize,
+    closed: bool,
+}
+
+struct Running {
+    worker: usize,
+    since: Instant,
+    slow: bool,
+}
+
+impl State {
+    fn may_start(&self, base: usize) -> bool {
+        self.running.iter().filter(|running| !running.slow).count() < base
+    }
+}
+
+impl Pool {
+    /// A pool without threads; they start with the work.
+    pub fn new(config: Arc<EngineConfig>) -> Self {
+        let max = usize::try_from(config.pool.max_connections).unwrap_or(usize::MAX).max(1);
+        let processors = thread::available_parallelism().map_or(1, usize::from);
+        let shared = Shared {
+            config,
+            max,
+            base: processors.min(max),
+            open: Arc::default(),
+            state: Mutex::default(),
+            wake: Condvar::new(),
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// Queues a job.
+    ///
+    /// # Errors
+    /// `Busy` where the queue is full, `Unavailable` where there is no thread to be had.
+    pub fn submit(&self, job: &Arc<dyn Job>) -> Result<(), EngineError> {
+        let mut state = self.shared.state.lock();
+        if state.queue.len() >= MAX_QUEUED {
+            return Err(EngineError::Busy { retry_after: RETRY_AFTER });
+        }
+        state.queue.push_back(Arc::clone(job));
+        self.shared.staff(&mut state);
+        if state.threads == 0 {
+            state.queue.clear();
+            return Err(EngineError::Unavailable("no thread can be started".to_owned()));
+        }
+        Ok(())
+    }
+
+    /// Takes a job back out of the queue.
+    pub fn forget(&self, job: &Arc<dyn Job>) {
+        self.shared.state.lock().queue.retain(|queued| !Arc::ptr_eq(queued, job));
+    }
+
+    /// Finds out what is slow, and starts a worker beside it if somebody waits.
+    pub fn relieve(&self) {
+        let mut state = self.shared.state.lock();
+        for running in &mut state.running {
+            running.slow = running.slow || running.since.elapsed() >= SLOW_AFTER;
+        }
+        if !state.queue.is_empty() {
+            self.shared.staff(&mut state);
+        }
+    }
+
+    pub fn stats(&self) -> PoolStats {
+        PoolStats {
+            open: self.shared.open.load(Ordering::Relaxed),
+            busy: self.shared.state.lock().running.len(),
+            max: self.shared.max,
+        }
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        self.shared.state.lock().closed = true;
+        self.shared.wake.notify_all();
+    }
+}
+
+impl Shared {
+    /// Sees to it that somebody takes the head of the queue, if it may start now. A worker who takes a job calls this for
+    /// the next one, so one call gets as many to work as may.
+    fn staff(self: &Arc<Self>, state: &mut State) {
+        if !state.may_start(self.base) {
+            return;
+        }
+        if state.idle > 0 {
+            self.wake.notify_one();
+        } else if state.threads < self.max {
+            state.last_worker = state.last_worker.wrapping_add(1);
+            let worker = state.last_worker;
+            let shared = Arc::clone(self);
+            let thread = thread::Builder::new().name(format!("sqlite-{}", self.config.id));
+            if let Err(error) = thread.spawn(move || shared.work(worker)) {
+                tracing::warn!(datasource = self.config.id, %error, "no thread for a connection");
+            } else {
+                state.threads += 1;
+            }
+        }
+    }
+
+    fn work(self: Arc<Self>, worker: usize) {
+        let mut session = Session::new(Arc::clone(&self.config), Arc::clone(&self.open));
+        while let Some(job) = self.next(worker) {
+            job.run(&mut session);
+        }
+    }
+
+    /// The worker's next job; `None` when it shall end.
+    fn next(self: &Arc<Self>, worker: usize) -> Option<Arc<dyn Job>> {
+        let mut state = self.state.lock();
+        state.running.retain(|running| running.worker != worker);
+        let mut bored = false;
+        while !state.closed {
+            if state.may_start(self.base)
+                && let Some(job) = state.queue.pop_front()
+            {
+                state.running.push(Running { worker, since: Instant::now(), slow: false });
+                if !state.queue.is_empty() {
+                    self.staff(&mut state);
+                }
+                return Some(job);
+            }
+            if bored {
+                break;
+            }
+            let mut patience = Duration::from_millis(self.config.pool.idle_timeout_ms);
+            if state.threads > self.base {
+                patience = patience.min(SURPLUS_IDLE);
+            }
+            state.idle += 1;
+            bored = self.wake.wait_for(&mut state, patience).timed_out();
+            state.idle -= 1;
+        }
+        state.threads -= 1;
+        None
+    }
+}

@@ -1,0 +1,253 @@
+//! From parameters to an answer: the cache, the query, the check against the schema.
+
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use tokio::sync::mpsc;
+
+use super::error::ApiError;
+use super::exchange::{Exchange, Outcome};
+use super::messages::Language;
+use crate::definitions::snapshot::{CachePolicy, Interface};
+use crate::definitions::spec::interface::ValidateResponse;
+use crate::engines::EngineError;
+use crate::observe::code::Code;
+use crate::observe::event::{CacheState, Event};
+use crate::query::cache::{Entry, Found, Key};
+use crate::query::encode::Format;
+use crate::query::execute::{self, Answer, Call, Failure};
+
+/// Chunks between the query and the socket.
+const CHANNEL_CHUNKS: usize = 2;
+/// Largest answer that is checked whole against a schema, in bytes.
+const MAX_CHECKED_BYTES: usize = 32 << 20;
+/// One answer in so many is checked under `sample`, the first among them.
+const SAMPLE_EVERY: u64 = 16;
+/// Engines end a query at its deadline; this much later the call ends without them.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// An answer, before it is a response.
+pub enum Answered {
+    Whole { body: Bytes, rows: u64, truncated: bool, etag: Option<String> },
+    Parts(Running),
+}
+
+type Run = BoxFuture<'static, Result<Answer, (bool, Failure)>>;
+
+/// An answer whose query still runs.
+pub struct Running {
+    first: Option<Bytes>,
+    chunks: mpsc::Receiver<Bytes>,
+    run: Option<Run>,
+}
+
+/// Answers a call from the cache or the datasource.
+///
+/// # Errors
+/// As the query fails.
+pub async fn answer(exchange: &mut Exchange, call: Call) -> Result<Answered, ApiError> {
+    let interface = call.interface.clone();
+    let Some(policy) = interface.cache else { return direct(exchange, call).await };
+    let key = key(&call, exchange.language);
+    let now = Instant::now();
+    let gateway = exchange.gateway.clone();
+    let (entry, state) = match gateway.cache.find(&key, now) {
+        Found::Fresh(entry) => (entry, CacheState::Hit),
+        Found::Stale(entry) => {
+            gateway.cache.refresh(key, call, policy);
+            (entry, CacheState::Stale)
+        }
+        Found::TooLarge => {
+            exchange.cache = Some(CacheState::Bypass);
+            return direct(exchange, call).await;
+        }
+        Found::Nothing => {
+            exchange.cache = Some(CacheState::Miss);
+            match make(exchange, key, call.clone(), policy).await {
+                Ok(entry) => (entry, CacheState::Miss),
+                Err(Failure::TooLarge) => {
+                    exchange.cache = Some(CacheState::Bypass);
+                    return direct(exchange, call).await;
+                }
+                Err(failure) => return Err(failure.into()),
+            }
+        }
+    };
+    exchange.cache = Some(state);
+    exchange.cache_age_seconds = entry.age_seconds(now);
+    if state == CacheState::Miss {
+        sample(exchange, &interface, &entry.body);
+    }
+    let (body, etag) = (entry.body.clone(), Some(entry.etag.clone()));
+    Ok(Answered::Whole { body, rows: entry.rows, truncated: entry.truncated, etag })
+}
+
+async fn make(
+    exchange: &Exchange,
+    key: Key,
+    call: Call,
+    policy: CachePolicy,
+) -> Result<Arc<Entry>, Failure> {
+    let until = call.deadline + GRACE;
+    let made = exchange.gateway.cache.make(key, call, policy);
+    tokio::time::timeout_at(until.into(), made)
+        .await
+        .unwrap_or(Err(Failure::Engine(EngineError::Timeout)))
+}
+
+/// Everything that an answer depends on.
+fn key(call: &Call, language: Language) -> Key {
+    let interface = &call.interface;
+    let mut key = Vec::with_capacity(128);
+    key.extend_from_slice(interface.code.as_bytes());
+    key.push(0);
+    key.extend_from_slice(&interface.fingerprint.to_le_bytes());
+    key.extend_from_slice(&[call.format as u8, language as u8]);
+    call.scope.fingerprint(interface, &mut key);
+    key.into()
+}
+
+async fn direct(exchange: &Exchange, call: Call) -> Result<Answered, ApiError> {
+    let interface = call.interface.clone();
+    let until = (call.deadline + GRACE).into();
+    let late = || ApiError::from(EngineError::Timeout);
+    if must_check(&interface, call.format) {
+        let whole = tokio::time::timeout_at(until, execute::whole(&call, MAX_CHECKED_BYTES));
+        return Ok(whole_answer(whole.await.map_err(|_| late())??, Vec::new()));
+    }
+    let (sender, mut chunks) = mpsc::channel(CHANNEL_CHUNKS);
+    let mut run: Run = Box::pin(async move { execute::stream(&call, sender).await });
+    tokio::select! {
+        biased;
+        ended = tokio::time::timeout_at(until, &mut run) => {
+            let answer = ended.map_err(|_| late())?.map_err(|(_, failure)| failure)?;
+            let mut before = Vec::new();
+            while let Ok(chunk) = chunks.try_recv() {
+                before.extend_from_slice(&chunk);
+            }
+            let answered = whole_answer(answer, before);
+            if let Answered::Whole { body, .. } = &answered {
+                sample(exchange, &interface, body);
+            }
+            Ok(answered)
+        }
+        Some(first) = chunks.recv() => Ok(Answered::Parts(Running { first: Some(first), chunks, run: Some(run) })),
+    }
+}
+
+fn whole_answer(answer: Answer, mut before: Vec<u8>) -> Answered {
+    let body = if before.is_empty() {
+        answer.tail.into()
+    } else {
+        before.extend_from_slice(&answer.tail);
+        before.into()
+    };
+    Answered::Whole { body, rows: answer.rows, truncated: answer.truncated, etag: None }
+}
+
+fn must_check(interface: &Interface, format: Format) -> bool {
+    let response = &interface.response;
+    format == Format::Json
+        && response.schema.is_some()
+        && response.validate == ValidateResponse::Always
+}
+
+/// Checks now and then, beside the call, whether an answer fits its schema.
+fn sample(exchange: &Exchange, interface: &Arc<Interface>, body: &Bytes) {
+    let response = &interface.response;
+    if response.schema.is_none()
+        || response.validate != ValidateResponse::Sample
+        || body.len() > MAX_CHECKED_BYTES
+    {
+        return;
+    }
+    let runtime = exchange.generation.runtime(interface);
+    if !runtime.is_sampled(SAMPLE_EVERY) || !body.starts_with(b"{") {
+        return;
+    }
+    let (interface, body, metrics) = (interface.clone(), body.clone(), runtime.metrics.clone());
+    let (observer, request_id) = (exchange.gateway.observer.clone(), exchange.request_id.clone());
+    drop(tokio::task::spawn_blocking(move || {
+        if let Err(Failure::Mismatch(detail)) = execute::check(&interface, &body) {
+            let (interface, request_id, detail) = (&*metrics, request_id.as_str(), detail.as_str());
+            observer.report(&Event::SchemaMismatch { interface, request_id, detail });
+        }
+    }));
+}
+
+/// The parts of a running answer, reported at its end. A strict record is stored before the last part leaves.
+pub fn parts(running: Running, exchange: Exchange, status: u16) -> super::body::Parts {
+    Box::pin(futures::stream::try_unfold(
+        (running, exchange),
+        move |(mut running, mut exchange)| async move {
+            match next(&mut running).await {
+                Step::Chunk(chunk) => Ok(Some((chunk, (running, exchange)))),
+                Step::End(answer) => {
+                    let outcome = Outcome {
+                        code: Code::Ok,
+                        status,
+                        rows: answer.rows,
+                        bytes: answer.bytes,
+                        error: None,
+                    };
+                    exchange
+                        .finish(&outcome)
+                        .await
+                        .map_err(|error| io::Error::other(error.to_string()))?;
+                    Ok(Some((answer.tail.into(), (running, exchange))))
+                }
+                Step::Failed(failure) => {
+                    let error: ApiError = failure.into();
+                    let cause = error.internal.clone().unwrap_or_default();
+                    let outcome = Outcome {
+                        code: error.code,
+                        status,
+                        rows: 0,
+                        bytes: 0,
+                        error: Some(&cause),
+                    };
+                    let _ = exchange.finish(&outcome).await;
+                    Err(io::Error::other("the answer broke off"))
+                }
+                Step::Nothing => Ok(None),
+            }
+        },
+    ))
+}
+
+enum Step {
+    Chunk(Bytes),
+    End(Answer),
+    Failed(Failure),
+    Nothing,
+}
+
+async fn next(running: &mut Running) -> Step {
+    if let Some(first) = running.first.take() {
+        return Step::Chunk(first);
+    }
+    let Some(run) = &mut running.run else { return Step::Nothing };
+    tokio::select! {
+        biased;
+        Some(chunk) = running.chunks.recv() => Step::Chunk(chunk),
+        ended = run => {
+            running.run = None;
+            match ended {
+                Ok(mut answer) => {
+                    // What the run sent in its last step comes before its tail.
+                    let mut rest = Vec::new();
+                    while let Ok(chunk) = running.chunks.try_recv() {
+                        rest.extend_from_slice(&chunk);
+                    }
+                    rest.append(&mut answer.tail);
+                    answer.tail = rest;
+                    Step::End(answer)
+                }
+                Err((_, failure)) => Step::Failed(failure),
+            }
+        }
+    }
+}

@@ -1,0 +1,287 @@
+//! One call from its first byte to its last: what is known of it, and what is reported at its end.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use http::{HeaderMap, Method};
+use jiff::Timestamp;
+
+use super::Gateway;
+use super::messages::Language;
+use super::negotiate;
+use crate::access::authorize::granting;
+use crate::access::limit::Allowance;
+use crate::access::principal::Principal;
+use crate::definitions::snapshot::Interface;
+use crate::definitions::spec::interface::Audit;
+use crate::live::generation::Generation;
+use crate::observe::InFlight;
+use crate::observe::code::Code;
+use crate::observe::event::{CacheState, Event, RequestFinished};
+use crate::store::audit::{AuditError, AuditRecord, ExecuteKind, PrincipalKind};
+
+/// Longest request id that is taken over from a caller.
+const MAX_REQUEST_ID: usize = 128;
+/// Longest path in a record, in bytes.
+const MAX_PATH: usize = 1_024;
+
+/// What is known of a call so far.
+pub struct Exchange {
+    pub gateway: Arc<Gateway>,
+    pub generation: Arc<Generation>,
+    pub started: Instant,
+    pub at: Timestamp,
+    pub request_id: String,
+    pub ip: IpAddr,
+    pub method: Method,
+    pub path: String,
+    pub language: Language,
+    pub interface: Option<Arc<Interface>>,
+    pub principal: Option<Arc<Principal>>,
+    /// Parameters for the record, sensitive ones masked.
+    pub params: Option<String>,
+    pub cache: Option<CacheState>,
+    pub cache_age_seconds: u64,
+    pub kind: ExecuteKind,
+    /// Origin to allow in the answer.
+    pub origin: Option<String>,
+    pub allowance: Option<Allowance>,
+    /// Past the rate limit: from here on a strict record is waited for.
+    pub passed: bool,
+    is_finished: bool,
+    _in_flight: InFlight,
+}
+
+/// How a call ended.
+#[derive(Debug)]
+pub struct Outcome<'a> {
+    pub code: Code,
+    pub status: u16,
+    pub rows: u64,
+    pub bytes: u64,
+    pub error: Option<&'a str>,
+}
+
+impl Exchange {
+    /// Begins a call: pins the generation that serves it to its end.
+    pub fn begin(
+        gateway: &Arc<Gateway>,
+        method: &Method,
+        path: &str,
+        headers: &HeaderMap,
+        peer: IpAddr,
+    ) -> Self {
+        let path: String = path[..path.floor_char_boundary(MAX_PATH.min(path.len()))].to_owned();
+        Self {
+            generation: gateway.live.current(),
+            started: Instant::now(),
+            at: Timestamp::now(),
+            request_id: request_id(headers),
+            ip: super::admit::address(peer, headers, &gateway.settings),
+            method: method.clone(),
+            path,
+            language: negotiate::language(headers),
+            interface: None,
+            principal: None,
+            params: None,
+            cache: None,
+            cache_age_seconds: 0,
+            kind: ExecuteKind::Query,
+            origin: None,
+            allowance: None,
+            passed: false,
+            is_finished: false,
+            _in_flight: gateway.observer.request_started(),
+            gateway: gateway.clone(),
+        }
+    }
+
+    /// Reports the end of the call. With a strict record, returns once it is stored.
+    ///
+    /// # Errors
+    /// Where a strict record could not be stored: then the answer must not leave.
+    pub async fn finish(&mut self, outcome: &Outcome<'_>) -> Result<(), AuditError> {
+        let stored = match self.audit_mode() {
+            Audit::Strict if self.passed => match &self.gateway.audit {
+                Some(audit) => audit.strict(self.record(outcome)).await,
+                None => Ok(()),
+            },
+            Audit::Strict | Audit::Buffered => {
+                self.buffer(outcome);
+                Ok(())
+            }
+            Audit::Off => Ok(()),
+        };
+        if let Err(error) = &stored {
+            self.report_lost(&error.to_string());
+        } else {
+            self.report(outcome);
+        }
+        stored
+    }
+
+    fn audit_mode(&self) -> Audit {
+        self.interface.as_ref().map_or(Audit::Off, |interface| interface.audit)
+    }
+
+    fn buffer(&self, outcome: &Outcome<'_>) {
+        if let Some(audit) = &self.gateway.audit
+            && !audit.buffered(self.record(outcome))
+        {
+            self.report_lost("the queue is full");
+        }
+    }
+
+    fn report_lost(&self, error: &str) {
+        let interface = &*self.metrics();
+        self.gateway.observer.report(&Event::AuditLost {
+            interface,
+            request_id: &self.request_id,
+            error,
+        });
+    }
+
+    fn metrics(&self) -> Arc<crate::observe::series::InterfaceMetrics> {
+        match &self.interface {
+            Some(interface) => self.generation.runtime(interface).metrics.clone(),
+            None => self.gateway.observer.metrics().unknown_interface().clone(),
+        }
+    }
+
+    /// Counts and logs the end.
+    pub fn report(&mut self, outcome: &Outcome<'_>) {
+        self.is_finished = true;
+        let principal = self.principal.as_ref().map(|principal| principal.name.clone());
+        self.gateway.observer.report(&Event::RequestFinished(RequestFinished {
+            interface: &self.metrics(),
+            request_id: &self.request_id,
+            principal: principal.as_deref().unwrap_or_default(),
+            ip: Some(self.ip),
+            method: self.method.as_str(),
+            path: &self.path,
+            code: outcome.code,
+            status: outcome.status,
+            cache: self.cache,
+            duration: self.started.elapsed(),
+            rows: outcome.rows,
+            bytes: outcome.bytes,
+            error: outcome.error,
+        }));
+    }
+
+    fn record(&self, outcome: &Outcome<'_>) -> AuditRecord {
+        let policies = &self.generation.snapshot.policies;
+        let (interface, version) = match &self.interface {
+            Some(interface) => {
+                let runtime = self.generation.runtime(interface);
+                (runtime.code.clone(), runtime.version.clone())
+            }
+            None => (Arc::from(""), Arc::from("")),
+        };
+        let principal = self.principal.as_deref();
+        let roles = match (principal, &self.interface) {
+            (Some(principal), Some(interface)) => {
+                granting(principal, interface, policies).map(Arc::from).collect()
+            }
+            _ => Vec::new(),
+        };
+        AuditRecord {
+            at: self.at,
+            request_id: self.request_id.clone(),
+            interface,
+            version,
+            principal_kind: principal.map_or(PrincipalKind::Anonymous, |principal| principal.kind),
+            principal: principal.map_or_else(|| Arc::from(""), |principal| principal.name.clone()),
+            issuer: principal.and_then(|principal| principal.issuer.clone()),
+            roles,
+            ip: Some(self.ip),
+            method: self.method.as_str().to_owned(),
+            path: self.path.clone(),
+            params: self.params.clone(),
+            code: outcome.code,
+            status: outcome.status,
+            rows: outcome.rows,
+            bytes: outcome.bytes,
+            duration_us: u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX),
+            queue_us: None,
+            database_us: None,
+            cache: self.cache,
+            revision: self.generation.revision.clone(),
+            kind: self.kind,
+            error: outcome.error.map(str::to_owned),
+            sql_fingerprint: None,
+        }
+    }
+}
+
+impl Drop for Exchange {
+    /// A caller that goes away in mid-answer leaves a record too.
+    fn drop(&mut self) {
+        if self.is_finished {
+            return;
+        }
+        let error = Some("the caller went away");
+        let outcome = Outcome { code: Code::Ok, status: 499, rows: 0, bytes: 0, error };
+        if self.audit_mode() != Audit::Off {
+            self.buffer(&outcome);
+        }
+        self.report(&outcome);
+    }
+}
+
+/// The caller's id where it is sane, else the trace id of `traceparent`, else one of our own that grows with time.
+fn request_id(headers: &HeaderMap) -> String {
+    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let is_sane = |id: &&str| {
+        (1..=MAX_REQUEST_ID).contains(&id.len())
+            && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.:/+=@".contains(&b))
+    };
+    if let Some(id) = header("x-request-id").filter(is_sane) {
+        return id.to_owned();
+    }
+    if let Some(trace) = header("traceparent").and_then(trace_id) {
+        return trace.to_owned();
+    }
+    let micros = Timestamp::now().as_microsecond();
+    format!("{micros:014x}-{:08x}", rand::random::<u32>())
+}
+
+/// The trace id of a W3C `traceparent`.
+fn trace_id(text: &str) -> Option<&str> {
+    let mut parts = text.split('-');
+    let (version, trace, span) = (parts.next()?, parts.next()?, parts.next()?);
+    let is_hex = |text: &str, length: usize| {
+        text.len() == length && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+    };
+    let is_valid = is_hex(version, 2)
+        && version != "ff"
+        && is_hex(trace, 32)
+        && trace.bytes().any(|b| b != b'0')
+        && is_hex(span, 16)
+        && is_hex(parts.next()?, 2);
+    is_valid.then_some(trace)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn request_ids_are_sane() {
+        let id = |name: &'static str, value: &'static str| {
+            request_id(&HeaderMap::from_iter([(name.parse().unwrap(), value.parse().unwrap())]))
+        };
+        assert_eq!(id("x-request-id", "abc-1"), "abc-1");
+        assert_ne!(id("x-request-id", "a b"), "a b");
+        let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
+        assert_eq!(
+            id("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"),
+            trace
+        );
+        assert_ne!(
+            id("traceparent", "00-00000000000000000000000000000000-00f067aa0ba902b7-01").len(),
+            32
+        );
+    }
+}

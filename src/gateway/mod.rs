@@ -1,0 +1,66 @@
+//! The request path in call order: route, admit, authenticate, authorise, limit, params, cache, query, respond.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use crate::live::reload::Live;
+use crate::observe::Observer;
+use crate::query::cache::AnswerCache;
+use crate::store::audit::AuditLog;
+
+pub mod admit;
+pub mod answer;
+pub mod body;
+pub mod error;
+pub mod exchange;
+pub mod input;
+pub mod messages;
+pub mod negotiate;
+pub mod openapi;
+pub mod pipeline;
+pub mod respond;
+pub mod route;
+pub mod service;
+pub mod testing;
+
+/// Settings of the request path.
+#[derive(Clone, Debug)]
+pub struct GatewaySettings {
+    /// Proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Where callers of internal interfaces must come from; empty: anywhere.
+    pub trusted_networks: Vec<IpNet>,
+    /// Largest request body, in bytes.
+    pub max_body_bytes: usize,
+    /// Longest wait for a request body.
+    pub body_timeout: Duration,
+}
+
+impl Default for GatewaySettings {
+    fn default() -> Self {
+        Self {
+            trusted_proxies: Vec::new(),
+            trusted_networks: Vec::new(),
+            max_body_bytes: 1 << 20,
+            body_timeout: Duration::from_secs(15),
+        }
+    }
+}
+
+/// The gateway: everything the request path works with.
+pub struct Gateway {
+    pub live: Arc<Live>,
+    pub cache: AnswerCache,
+    pub observer: Observer,
+    /// `None`: nothing is recorded, as in `tidegate test`.
+    pub audit: Option<AuditLog>,
+    pub settings: GatewaySettings,
+}
+
+impl std::fmt::Debug for Gateway {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Gateway").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}

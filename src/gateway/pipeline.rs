@@ -1,0 +1,234 @@
+//! The request path on one page.
+//!
+//! ```text
+//! route ─ admit ─ authenticate ─ authorise ─ limit ─ params ─ cache ─ query ─ respond
+//! ```
+//! Nothing before the query touches a datasource. Each stage is a function of its own; this page only calls them.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use http::header::{ACCESS_CONTROL_REQUEST_METHOD, ALLOW};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use http_body::Body as HttpBody;
+
+use super::answer::{self, Answered};
+use super::body::Body;
+use super::error::ApiError;
+use super::exchange::{Exchange, Outcome};
+use super::input::{self, BodyLimits};
+use super::messages::{self, Message};
+use super::{Gateway, admit, negotiate, openapi, respond, route};
+use crate::access::authenticate::Credentials;
+use crate::access::authorize::authorize;
+use crate::access::principal::Principal;
+use crate::definitions::coerce::Fault;
+use crate::definitions::snapshot::Interface;
+use crate::observe::code::Code;
+use crate::observe::event::Event;
+use crate::query::encode::Format;
+use crate::query::execute::Call;
+use crate::query::params::{self, parse_query};
+use crate::query::scope;
+use crate::store::audit::ExecuteKind;
+
+/// Where `/openapi.json` stands.
+const OPENAPI_PATH: &str = "/openapi.json";
+
+/// What a test run says of itself instead of proving it.
+#[derive(Clone, Debug)]
+pub struct TestRun {
+    pub principal: Arc<Principal>,
+    /// The very version to run, whatever its status.
+    pub interface: Arc<Interface>,
+}
+
+/// Answers one request.
+pub async fn handle<B>(
+    gateway: &Arc<Gateway>,
+    request: Request<B>,
+    peer: IpAddr,
+    test: Option<&TestRun>,
+) -> Response<Body>
+where
+    B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
+    B::Error: std::error::Error + Send + Sync + 'static,
+{
+    let (parts, body) = request.into_parts();
+    let mut exchange =
+        Exchange::begin(gateway, &parts.method, parts.uri.path(), &parts.headers, peer);
+    match run(&mut exchange, &parts, body, test).await {
+        Ok(Reply::Answer(answered, format)) => {
+            respond::well(exchange, answered, format, &parts.headers).await
+        }
+        Ok(Reply::Ready(response)) => {
+            let (status, bytes) =
+                (response.status().as_u16(), response.body().size_hint().exact().unwrap_or(0));
+            exchange.report(&Outcome { code: Code::Ok, status, rows: 0, bytes, error: None });
+            response
+        }
+        Err(error) => respond::failed(exchange, error).await,
+    }
+}
+
+enum Reply {
+    Answer(Answered, Format),
+    /// No data: a preflight, or the description of the API.
+    Ready(Response<Body>),
+}
+
+async fn run<B>(
+    exchange: &mut Exchange,
+    parts: &Parts,
+    body: B,
+    test: Option<&TestRun>,
+) -> Result<Reply, ApiError>
+where
+    B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
+    B::Error: std::error::Error + Send + Sync + 'static,
+{
+    let generation = exchange.generation.clone();
+    let query = parse_query(parts.uri.query().unwrap_or_default())?;
+    if parts.uri.path() == OPENAPI_PATH {
+        let principal = authenticate(exchange, &parts.headers)?;
+        return openapi::answer(exchange, &parts.method, &principal).map(Reply::Ready);
+    }
+
+    // route
+    let (interface, segments) = match test {
+        Some(test) => (test.interface.clone(), test_segments(&test.interface, parts.uri.path())),
+        None => {
+            let matched = route::find(&generation.snapshot, parts.uri.path(), &query)?;
+            (matched.interface, matched.segments)
+        }
+    };
+    exchange.interface = Some(interface.clone());
+
+    // admit
+    admit::check_address(&interface, exchange.ip, &exchange.gateway.settings)?;
+    exchange.origin = admit::check_origin(&interface, &parts.headers)?;
+    if parts.method == Method::OPTIONS {
+        return Ok(Reply::Ready(preflight(exchange, &interface, &parts.headers)));
+    }
+    route::method(&interface, &parts.method)?;
+
+    // authenticate, authorise, limit
+    let principal = match test {
+        Some(test) => test.principal.clone(),
+        None => authenticate(exchange, &parts.headers)?,
+    };
+    exchange.principal = Some(principal.clone());
+    authorize(&principal, &interface, &generation.snapshot.policies)?;
+    if test.is_none() {
+        limit(exchange, &interface, &principal)?;
+    }
+    exchange.passed = true;
+
+    // params
+    let format = format(&query, &parts.headers)?;
+    exchange.kind = match (test, format.is_export()) {
+        (Some(_), _) => ExecuteKind::Test,
+        (None, true) => ExecuteKind::Export,
+        (None, false) => ExecuteKind::Query,
+    };
+    let deadline = exchange.started + interface.timeout;
+    let settings = &exchange.gateway.settings;
+    let until = deadline.min(Instant::now() + settings.body_timeout);
+    let limits = BodyLimits { max_bytes: settings.max_body_bytes, until };
+    let input = input::read(&interface, segments, query, &parts.headers, body, limits).await?;
+    let params = params::take(&interface, &input)?;
+    exchange.params = Some(params.to_audit(&interface));
+    let scope = scope::bind(&interface, &params, &principal, exchange.ip, exchange.at)?;
+
+    // cache, query
+    let id = &interface.datasource.spec.id;
+    let source = generation.registry.get(id).cloned().ok_or_else(|| {
+        ApiError::new(Code::InternalError, Message::Internal).because(format!("no datasource {id}"))
+    })?;
+    let message = messages::ok(exchange.language);
+    let call = Call { interface, source, scope, format, message, deadline };
+    answer::answer(exchange, call).await.map(|answered| Reply::Answer(answered, format))
+}
+
+fn authenticate(exchange: &Exchange, headers: &HeaderMap) -> Result<Arc<Principal>, ApiError> {
+    let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or("\u{fffd}"));
+    let credentials =
+        Credentials { api_key: text("x-api-key"), authorization: text("authorization") };
+    let generation = &exchange.generation;
+    Ok(generation.authenticator.authenticate(
+        credentials,
+        &generation.snapshot.policies,
+        exchange.at,
+    )?)
+}
+
+fn limit(
+    exchange: &mut Exchange,
+    interface: &Interface,
+    principal: &Principal,
+) -> Result<(), ApiError> {
+    let runtime = exchange.generation.runtime(interface);
+    let Some(limiter) = &runtime.limiter else { return Ok(()) };
+    match limiter.check(principal, exchange.ip) {
+        Ok(allowance) => {
+            exchange.allowance = Some(allowance);
+            Ok(())
+        }
+        Err(allowance) => {
+            exchange.gateway.observer.report(&Event::RateLimited { interface: &runtime.metrics });
+            exchange.allowance = Some(allowance);
+            let mut error = ApiError::new(
+                Code::RateLimited,
+                Message::RateLimited(respond::seconds(allowance.reset)),
+            );
+            error.retry_after = Some(allowance.reset);
+            Err(error)
+        }
+    }
+}
+
+/// The form asked for: `?format=` before `Accept`.
+fn format(query: &[(String, String)], headers: &HeaderMap) -> Result<Format, ApiError> {
+    let mut words = query.iter().filter(|(name, _)| name == "format").map(|(_, word)| word);
+    match (words.next(), words.next()) {
+        (None, _) => Ok(negotiate::format(headers)),
+        (Some(_), Some(_)) => Err(ApiError::parameter("format", Fault::Repeated)),
+        (Some(word), None) => Format::parse(word).ok_or_else(|| {
+            let known = ["json", "csv", "ndjson", "xlsx"].map(str::to_owned).to_vec();
+            ApiError::parameter("format", Fault::Enum(known))
+        }),
+    }
+}
+
+/// The answer to `OPTIONS`.
+fn preflight(exchange: &Exchange, interface: &Interface, headers: &HeaderMap) -> Response<Body> {
+    let mut response = respond::base(exchange, StatusCode::NO_CONTENT, Body::empty());
+    let allowed = HeaderValue::from_static(route::allowed(interface.method));
+    let out = response.headers_mut();
+    out.insert(ALLOW, allowed.clone());
+    if let (Some(cors), true) = (&interface.cors, exchange.origin.is_some())
+        && headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
+    {
+        out.insert("access-control-allow-methods", allowed);
+        out.insert("access-control-max-age", HeaderValue::from(cors.max_age_seconds));
+        if let Ok(names) = HeaderValue::from_str(&cors.allow_headers) {
+            out.insert("access-control-allow-headers", names);
+        }
+    }
+    response
+}
+
+/// The path segments of a test, which names its interface itself.
+fn test_segments(interface: &Interface, path: &str) -> Vec<(String, String)> {
+    let pattern = interface.path.split('/');
+    pattern
+        .zip(path.split('/'))
+        .filter_map(|(segment, text)| {
+            let name = segment.strip_prefix('{')?.strip_suffix('}')?;
+            Some((name.to_owned(), params::decode(text, false).ok()?))
+        })
+        .collect()
+}

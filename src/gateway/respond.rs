@@ -1,0 +1,237 @@
+//! Responses: status, headers, envelope.
+
+use bytes::Bytes;
+use http::header::{
+    AGE, ALLOW, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_TYPE, ETAG,
+    IF_NONE_MATCH, LINK, RETRY_AFTER, VARY, WWW_AUTHENTICATE,
+};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+
+use super::answer::{self, Answered};
+use super::body::{Body, compress};
+use super::error::ApiError;
+use super::exchange::{Exchange, Outcome};
+use super::messages::Message;
+use super::negotiate::{self, Encoding};
+use crate::definitions::snapshot::Interface;
+use crate::observe::code::Code;
+use crate::observe::event::{CacheState, Event};
+use crate::query::encode::Format;
+
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const X_REVISION: HeaderName = HeaderName::from_static("x-definitions-revision");
+const X_CACHE: HeaderName = HeaderName::from_static("x-cache");
+const X_TRUNCATED: HeaderName = HeaderName::from_static("x-truncated");
+
+/// An answer that is well.
+pub async fn well(
+    mut exchange: Exchange,
+    answered: Answered,
+    format: Format,
+    headers: &HeaderMap,
+) -> Response<Body> {
+    let encoding = if format == Format::Xlsx { None } else { negotiate::encoding(headers) };
+    let (body, etag, truncated) = match answered {
+        Answered::Whole { body, rows, truncated, etag } => {
+            let matched = etag.as_deref().is_some_and(|etag| matches(headers, etag));
+            let (status, body) = if matched { (304, Bytes::new()) } else { (200, body) };
+            let outcome =
+                Outcome { code: Code::Ok, status, rows, bytes: body.len() as u64, error: None };
+            if let Err(error) = exchange.finish(&outcome).await {
+                return unrecorded(exchange, &error.to_string()).await;
+            }
+            if matched {
+                let mut response = base(&exchange, StatusCode::NOT_MODIFIED, Body::empty());
+                set_etag(&mut response, etag.as_deref());
+                return response;
+            }
+            (Body::Full(body), etag, truncated)
+        }
+        Answered::Parts(running) => return in_parts(exchange, running, format, encoding).await,
+    };
+    let (body, encoding) = compress(body, encoding).await;
+    let mut response = base(&exchange, StatusCode::OK, body);
+    describe(&mut response, &exchange, format, encoding);
+    set_etag(&mut response, etag.as_deref());
+    if truncated {
+        response.headers_mut().insert(X_TRUNCATED, HeaderValue::from_static("true"));
+    }
+    response
+}
+
+async fn in_parts(
+    exchange: Exchange,
+    running: answer::Running,
+    format: Format,
+    encoding: Option<Encoding>,
+) -> Response<Body> {
+    let mut response = base(&exchange, StatusCode::OK, Body::empty());
+    describe(&mut response, &exchange, format, encoding);
+    let parts = Body::Stream(answer::parts(running, exchange, 200));
+    let (body, _) = compress(parts, encoding).await;
+    response.map(|_| body)
+}
+
+/// What the body is.
+fn describe(
+    response: &mut Response<Body>,
+    exchange: &Exchange,
+    format: Format,
+    encoding: Option<Encoding>,
+) {
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(format.media_type()));
+    headers
+        .insert(VARY, HeaderValue::from_static("Accept, Accept-Encoding, Accept-Language, Origin"));
+    if let Some(encoding) = encoding {
+        headers.insert(CONTENT_ENCODING, HeaderValue::from_static(encoding.as_str()));
+    }
+    if let (true, Some(interface)) = (format.is_export(), &exchange.interface) {
+        let extension = if format == Format::Csv { "csv" } else { "xlsx" };
+        insert(
+            headers,
+            CONTENT_DISPOSITION,
+            &format!("attachment; filename=\"{}.{extension}\"", interface.code),
+        );
+    }
+}
+
+fn set_etag(response: &mut Response<Body>, etag: Option<&str>) {
+    if let Some(etag) = etag {
+        insert(response.headers_mut(), ETAG, etag);
+    }
+}
+
+fn matches(headers: &HeaderMap, etag: &str) -> bool {
+    let plain = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
+    headers
+        .get_all(IF_NONE_MATCH)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|tag| tag.trim() == "*" || plain(tag) == plain(etag))
+}
+
+/// An answer that is not well.
+pub async fn failed(mut exchange: Exchange, error: ApiError) -> Response<Body> {
+    if let Some(reason) = error.denial {
+        let (request_id, ip) = (exchange.request_id.as_str(), Some(exchange.ip));
+        exchange.gateway.observer.report(&Event::AccessDenied { reason, request_id, ip });
+    }
+    let body = Bytes::from(error.to_json(exchange.language).to_string());
+    let bytes = body.len() as u64;
+    let outcome = Outcome {
+        code: error.code,
+        status: error.status,
+        rows: 0,
+        bytes,
+        error: error.internal.as_deref(),
+    };
+    if let Err(lost) = exchange.finish(&outcome).await {
+        return unrecorded(exchange, &lost.to_string()).await;
+    }
+    refusal(&exchange, &error, body)
+}
+
+/// The strict record could not be stored, so the answer stays here.
+async fn unrecorded(mut exchange: Exchange, cause: &str) -> Response<Body> {
+    let error = ApiError::new(Code::InternalError, Message::Internal).because(cause);
+    let body = Bytes::from(error.to_json(exchange.language).to_string());
+    exchange.report(&Outcome {
+        code: error.code,
+        status: error.status,
+        rows: 0,
+        bytes: body.len() as u64,
+        error: Some(cause),
+    });
+    refusal(&exchange, &error, body)
+}
+
+fn refusal(exchange: &Exchange, error: &ApiError, body: Bytes) -> Response<Body> {
+    let status = StatusCode::from_u16(error.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = base(exchange, status, Body::Full(body));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if let Some(allow) = error.allow {
+        headers.insert(ALLOW, HeaderValue::from_static(allow));
+    }
+    if let Some(after) = error.retry_after {
+        headers.insert(RETRY_AFTER, HeaderValue::from(seconds(after)));
+    }
+    if error.code == Code::Unauthorized {
+        headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    response
+}
+
+/// Whole seconds, rounded up, at least one.
+pub fn seconds(duration: std::time::Duration) -> u64 {
+    duration.as_millis().div_ceil(1_000).max(1).try_into().unwrap_or(u64::MAX)
+}
+
+/// A response with the headers that every answer has.
+pub fn base(exchange: &Exchange, status: StatusCode, body: Body) -> Response<Body> {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    insert(headers, X_REQUEST_ID, &exchange.request_id);
+    insert(headers, X_REVISION, &exchange.generation.revision);
+    headers.insert("x-content-type-options", HeaderValue::from_static("nosniff"));
+    if let Some(origin) = &exchange.origin {
+        insert(headers, HeaderName::from_static("access-control-allow-origin"), origin);
+        headers.insert(
+            "access-control-expose-headers",
+            HeaderValue::from_static(
+                "X-Request-Id, X-Definitions-Revision, X-Cache, Age, ETag, Retry-After",
+            ),
+        );
+        if exchange
+            .interface
+            .as_ref()
+            .and_then(|i| i.cors.as_ref())
+            .is_some_and(|cors| cors.allow_credentials)
+        {
+            headers.insert("access-control-allow-credentials", HeaderValue::from_static("true"));
+        }
+    }
+    if let Some(allowance) = exchange.allowance {
+        headers.insert("ratelimit-limit", HeaderValue::from(allowance.limit));
+        headers.insert("ratelimit-remaining", HeaderValue::from(allowance.remaining));
+        headers.insert(
+            "ratelimit-reset",
+            HeaderValue::from(allowance.reset.as_secs_f64().ceil() as u64),
+        );
+    }
+    if let Some(interface) = &exchange.interface {
+        of_interface(headers, exchange, interface);
+    }
+    response
+}
+
+fn of_interface(headers: &mut HeaderMap, exchange: &Exchange, interface: &Interface) {
+    if let Some(deprecation) = &interface.deprecation {
+        insert(headers, HeaderName::from_static("deprecation"), &deprecation.since);
+        if let Some(sunset) = &deprecation.sunset {
+            insert(headers, HeaderName::from_static("sunset"), sunset);
+        }
+        if let Some(link) = &deprecation.link {
+            insert(headers, LINK, link);
+        }
+    }
+    if let (Some(state), Some(policy)) = (exchange.cache, interface.cache) {
+        headers.insert(X_CACHE, HeaderValue::from_static(state.as_str()));
+        if state != CacheState::Bypass {
+            headers.insert(AGE, HeaderValue::from(exchange.cache_age_seconds));
+            let left = policy.ttl.as_secs().saturating_sub(exchange.cache_age_seconds);
+            let scope = if interface.auth_required { "private" } else { "public" };
+            insert(headers, CACHE_CONTROL, &format!("{scope}, max-age={left}"));
+        }
+    }
+}
+
+fn insert(headers: &mut HeaderMap, name: HeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        headers.insert(name, value);
+    }
+}

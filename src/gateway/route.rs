@@ -1,0 +1,78 @@
+//! Finds the interface that an address and a version name.
+
+use std::sync::Arc;
+
+use super::error::ApiError;
+use super::messages::Message;
+use crate::definitions::coerce::Fault;
+use crate::definitions::snapshot::{Interface, Snapshot};
+use crate::definitions::spec::interface::Method;
+use crate::query::params::decode;
+
+/// An interface and the values of its path segments.
+#[derive(Debug)]
+pub struct Matched {
+    pub interface: Arc<Interface>,
+    pub segments: Vec<(String, String)>,
+}
+
+/// Finds the interface for a path and the version that the query names.
+///
+/// # Errors
+/// Where there is none, or the path is not decodable.
+pub fn find(
+    snapshot: &Snapshot,
+    path: &str,
+    query: &[(String, String)],
+) -> Result<Matched, ApiError> {
+    let nowhere = || ApiError::not_found(Message::NoInterface);
+    let found = snapshot.routes.paths.at(path).map_err(|_| nowhere())?;
+    let route = &snapshot.routes.entries[*found.value];
+    let mut versions = query.iter().filter(|(name, _)| name == "version").map(|(_, value)| value);
+    let index = match versions.next() {
+        None => route.default.ok_or_else(nowhere)?,
+        Some(_) if versions.next().is_some() => {
+            return Err(ApiError::parameter("version", Fault::Repeated));
+        }
+        Some(version) => {
+            let wanted = semver::Version::parse(version).ok();
+            let found = route
+                .versions
+                .iter()
+                .copied()
+                .find(|i| Some(&snapshot.interfaces[*i].version) == wanted.as_ref());
+            let shown: String = version.chars().take(64).collect();
+            found.ok_or_else(|| ApiError::not_found(Message::NoVersion(shown)))?
+        }
+    };
+    let mut segments = Vec::new();
+    for (name, text) in found.params.iter() {
+        segments.push((name.to_owned(), decode(text, false)?));
+    }
+    Ok(Matched { interface: snapshot.interfaces[index].clone(), segments })
+}
+
+/// Whether the interface answers this method; HEAD goes where GET goes.
+///
+/// # Errors
+/// 405 with the methods that it answers.
+pub fn method(interface: &Interface, method: &http::Method) -> Result<(), ApiError> {
+    let allowed = allowed(interface.method);
+    if allowed.split(", ").any(|name| name == method.as_str()) {
+        return Ok(());
+    }
+    let mut error = ApiError::not_found(Message::MethodNotAllowed(match interface.method {
+        Method::Get => "GET",
+        Method::Post => "POST",
+    }));
+    error.allow = Some(allowed);
+    Err(error.with_status(405))
+}
+
+/// `Allow` of an interface.
+pub fn allowed(method: Method) -> &'static str {
+    match method {
+        Method::Get => "GET, HEAD, OPTIONS",
+        Method::Post => "POST, OPTIONS",
+    }
+}

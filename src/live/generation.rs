@@ -1,0 +1,115 @@
+//! A snapshot at work: with its datasources, keys, limits and metrics. A request holds one from start to end.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use tokio::runtime::Handle;
+
+use crate::access::authenticate::Authenticator;
+use crate::access::limit::Limiter;
+use crate::definitions::problem::Problem;
+use crate::definitions::snapshot::{Interface, Snapshot};
+use crate::engines::registry::{Registry, Surroundings};
+use crate::observe::Observer;
+use crate::observe::series::InterfaceMetrics;
+
+/// Everything a request needs.
+#[derive(Debug)]
+pub struct Generation {
+    pub snapshot: Snapshot,
+    pub registry: Registry,
+    pub authenticator: Authenticator,
+    /// By index of the interface.
+    runtime: Vec<Runtime>,
+    /// The revision as audit records share it.
+    pub revision: Arc<str>,
+    /// What is not as it should be, yet serves: of the snapshot and of its surroundings.
+    pub warnings: Vec<Problem>,
+}
+
+/// What an interface has at run time.
+pub struct Runtime {
+    pub limiter: Option<Arc<Limiter>>,
+    pub metrics: Arc<InterfaceMetrics>,
+    pub code: Arc<str>,
+    pub version: Arc<str>,
+    answers: AtomicU64,
+}
+
+impl Runtime {
+    /// Whether this is one of `every` answers, the first among them.
+    pub fn is_sampled(&self, every: u64) -> bool {
+        self.answers.fetch_add(1, Relaxed) % every == 0
+    }
+}
+
+impl std::fmt::Debug for Runtime {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Runtime").field("code", &self.code).finish_non_exhaustive()
+    }
+}
+
+impl Generation {
+    /// Prepares a snapshot to serve; what has not changed since `previous` is taken over.
+    pub fn prepare(
+        snapshot: Snapshot,
+        previous: Option<&Self>,
+        root: &Path,
+        runtime: Option<Handle>,
+        observer: &Observer,
+    ) -> Self {
+        let mut warnings = snapshot.warnings.clone();
+        let surroundings = Surroundings { root, runtime, observer };
+        let registry = Registry::build(
+            &snapshot.datasources,
+            previous.map(|old| &old.registry),
+            &surroundings,
+            &mut warnings,
+        );
+        let authenticator = Authenticator::prepare(&snapshot.policies, root, &mut warnings);
+        let limiters = previous.map(Self::limiters).unwrap_or_default();
+        let runtime =
+            snapshot.interfaces.iter().map(|interface| at_run_time(interface, &limiters, observer));
+        let runtime = runtime.collect();
+        let revision = snapshot.revision.as_str().into();
+        Self { snapshot, registry, authenticator, runtime, revision, warnings }
+    }
+
+    /// What the interface has at run time.
+    pub fn runtime(&self, interface: &Interface) -> &Runtime {
+        &self.runtime[interface.index]
+    }
+
+    fn limiters(&self) -> HashMap<(&str, &semver::Version), &Arc<Limiter>> {
+        let pairs = self.snapshot.interfaces.iter().zip(&self.runtime);
+        pairs
+            .filter_map(|(interface, runtime)| {
+                Some(((interface.code.as_str(), &interface.version), runtime.limiter.as_ref()?))
+            })
+            .collect()
+    }
+}
+
+fn at_run_time(
+    interface: &Interface,
+    limiters: &HashMap<(&str, &semver::Version), &Arc<Limiter>>,
+    observer: &Observer,
+) -> Runtime {
+    let version = interface.version.to_string();
+    let limiter = interface.rate_limit.map(|rule| {
+        let kept = limiters.get(&(interface.code.as_str(), &interface.version));
+        match kept.filter(|kept| kept.rule() == rule) {
+            Some(kept) => (*kept).clone(),
+            None => Arc::new(Limiter::new(rule)),
+        }
+    });
+    Runtime {
+        limiter,
+        metrics: observer.metrics().interface(&interface.code, &version),
+        code: interface.code.as_str().into(),
+        version: version.into(),
+        answers: AtomicU64::new(0),
+    }
+}

@@ -1,0 +1,5 @@
+//! The generation that serves, and how the next one takes its place.
+
+pub mod generation;
+pub mod reload;
+pub mod watch;

@@ -1,0 +1,173 @@
+//! Reload: load, compile, prepare, swap. With any problem the old generation keeps serving.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use jiff::Timestamp;
+use parking_lot::Mutex;
+use tokio::runtime::Handle;
+
+use super::generation::Generation;
+use crate::definitions::compile::compile;
+use crate::definitions::load::{Tree, load};
+use crate::definitions::problem::Problem;
+use crate::observe::Observer;
+use crate::observe::event::{DefinitionCounts, Event, ReloadFinished};
+
+/// The generation that serves, and what the last reload found.
+pub struct Live {
+    root: PathBuf,
+    runtime: Option<Handle>,
+    observer: Observer,
+    current: ArcSwap<Generation>,
+    last: Mutex<LastReload>,
+}
+
+/// What the last reload did.
+#[derive(Clone, Debug)]
+pub struct LastReload {
+    pub at: Timestamp,
+    pub ok: bool,
+    /// Hash of the tree it looked at.
+    pub hash: String,
+    pub revision: String,
+    pub duration: Duration,
+    /// Problems, errors and warnings.
+    pub problems: Vec<Problem>,
+}
+
+impl std::fmt::Debug for Live {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Live").field("root", &self.root).finish_non_exhaustive()
+    }
+}
+
+impl Live {
+    /// Loads the first generation. `runtime`: where the connections of datasources live.
+    ///
+    /// # Errors
+    /// The problems of the tree: without a good one there is nothing to serve.
+    pub fn start(
+        root: &Path,
+        runtime: Option<Handle>,
+        observer: Observer,
+    ) -> Result<Self, Vec<Problem>> {
+        let started = Instant::now();
+        let tree = load(root);
+        let snapshot = compile(&tree)?;
+        let generation = Generation::prepare(snapshot, None, root, runtime.clone(), &observer);
+        let problems = generation.warnings.clone();
+        let last = LastReload::new(&tree, true, started, problems);
+        let live = Self {
+            root: root.to_owned(),
+            runtime,
+            observer,
+            current: ArcSwap::from_pointee(generation),
+            last: Mutex::new(last.clone()),
+        };
+        live.report(&last);
+        Ok(live)
+    }
+
+    /// The generation that serves now.
+    pub fn current(&self) -> Arc<Generation> {
+        self.current.load_full()
+    }
+
+    /// Where the definitions stand.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// What the last reload did.
+    pub fn last(&self) -> LastReload {
+        self.last.lock().clone()
+    }
+
+    /// Loads the tree and swaps it in if it is good. Reloads run one after another.
+    pub fn reload(&self) -> LastReload {
+        let started = Instant::now();
+        let mut last = self.last.lock();
+        let tree = load(&self.root);
+        let report = match compile(&tree) {
+            Ok(snapshot) => {
+                let old = self.current.load_full();
+                let next = Generation::prepare(
+                    snapshot,
+                    Some(&old),
+                    &self.root,
+                    self.runtime.clone(),
+                    &self.observer,
+                );
+                let problems = next.warnings.clone();
+                self.current.store(Arc::new(next));
+                LastReload::new(&tree, true, started, problems)
+            }
+            Err(problems) => LastReload::new(&tree, false, started, problems),
+        };
+        *last = report.clone();
+        drop(last);
+        self.report(&report);
+        report
+    }
+
+    /// Reloads if the content differs from what the last reload looked at.
+    pub fn reload_if_changed(&self) -> Option<LastReload> {
+        let hash = load(&self.root).hash;
+        (hash != self.last.lock().hash).then(|| self.reload())
+    }
+
+    fn report(&self, last: &LastReload) {
+        let generation = self.current();
+        let snapshot = &generation.snapshot;
+        let problems: Vec<String> = last
+            .problems
+            .iter()
+            .filter(|problem| problem.is_error())
+            .map(ToString::to_string)
+            .collect();
+        for warning in last.problems.iter().filter(|problem| !problem.is_error()) {
+            tracing::warn!("{warning}");
+        }
+        self.observer.report(&Event::ReloadFinished(ReloadFinished {
+            revision: &last.revision,
+            hash: &last.hash,
+            duration: last.duration,
+            problems: &problems,
+            counts: DefinitionCounts {
+                interfaces: snapshot.interfaces.len() as u64,
+                datasources: snapshot.datasources.len() as u64,
+                consumers: snapshot.policies.consumers.len() as u64,
+                roles: snapshot.policies.roles.len() as u64,
+                jwt_issuers: snapshot.policies.issuers.len() as u64,
+            },
+        }));
+        if last.ok {
+            let versions: Vec<String> =
+                snapshot.interfaces.iter().map(|i| i.version.to_string()).collect();
+            let interfaces = snapshot
+                .interfaces
+                .iter()
+                .zip(&versions)
+                .map(|(i, v)| (i.code.as_str(), v.as_str()));
+            self.observer
+                .metrics()
+                .retain(interfaces, snapshot.datasources.keys().map(String::as_str));
+        }
+    }
+}
+
+impl LastReload {
+    fn new(tree: &Tree, ok: bool, started: Instant, problems: Vec<Problem>) -> Self {
+        Self {
+            at: Timestamp::now(),
+            ok,
+            hash: tree.hash.clone(),
+            revision: tree.revision.clone(),
+            duration: started.elapsed(),
+            problems,
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! Notices changes of the definitions directory: file events as a hint, a cheap look at every file as the truth.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::thread;
+use std::time::Duration;
+
+use notify::{RecursiveMode, Watcher};
+
+use super::reload::Live;
+use crate::definitions::load::{FOLDERS, stamp};
+
+/// How often the files are looked at, whatever events say: events get lost, and symbolic links are swapped.
+const LOOK_EVERY: Duration = Duration::from_millis(900);
+/// Writers save in several steps; this long without an event counts as done.
+const QUIET_FOR: Duration = Duration::from_millis(60);
+/// Looks at the files in a row that wait for writers to become quiet.
+const MAX_WAITS: usize = 10;
+
+/// Watches until the returned guard is dropped.
+#[derive(Debug)]
+pub struct Watch {
+    _stop: SyncSender<()>,
+}
+
+impl Watch {
+    /// Starts the thread that watches the root of `live` and reloads.
+    pub fn start(live: Arc<Live>) -> std::io::Result<Self> {
+        // One event says as much as many.
+        let (hint, hints) = sync_channel(1);
+        let (stop, stopped) = sync_channel(1);
+        thread::Builder::new()
+            .name("watch".into())
+            .spawn(move || run(&live, &hint, &hints, &stopped))?;
+        Ok(Self { _stop: stop })
+    }
+}
+
+fn run(live: &Live, hint: &SyncSender<()>, hints: &Receiver<()>, stopped: &Receiver<()>) {
+    let mut watcher = watcher(live.root(), hint);
+    let mut seen = stamp(live.root());
+    // Between the first load and the first look a file may have changed.
+    live.reload_if_changed();
+    while stopped.try_recv() != Err(std::sync::mpsc::TryRecvError::Disconnected) {
+        if hints.recv_timeout(LOOK_EVERY).is_ok() {
+            settle(hints);
+        }
+        let now = stamp(live.root());
+        if now == seen {
+            continue;
+        }
+        seen = now;
+        live.reload_if_changed();
+        // New folders and swapped links need watching as well.
+        watcher = self::watcher(live.root(), hint).or(watcher);
+    }
+}
+
+fn settle(hints: &Receiver<()>) {
+    for _ in 0..MAX_WAITS {
+        if hints.recv_timeout(QUIET_FOR) == Err(RecvTimeoutError::Timeout) {
+            return;
+        }
+    }
+}
+
+fn watcher(root: &Path, hint: &SyncSender<()>) -> Option<notify::RecommendedWatcher> {
+    let hint = hint.clone();
+    let mut watcher = notify::recommended_watcher(move |_| {
+        let _ = hint.try_send(());
+    })
+    .ok()?;
+    for folder in FOLDERS {
+        let path = root.join(folder);
+        if path.is_dir()
+            && let Err(error) = watcher.watch(&path, RecursiveMode::Recursive)
+        {
+            tracing::warn!(%error, folder, "cannot watch; changes are still seen by looking");
+        }
+    }
+    Some(watcher)
+}

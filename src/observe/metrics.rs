@@ -1,0 +1,388 @@
+//! The Prometheus metrics. Labels are bounded by the configuration: no value a caller sends becomes one.
+//!
+//! Series labelled by interface or datasource are kept here rather than in the crate's vectors, whose key is a hash
+//! of the label values run together: `sales`/`11.0.0` and `sales1`/`1.0.0` would be one series.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use parking_lot::Mutex;
+use prometheus::process_collector::ProcessCollector;
+use prometheus::proto::MetricFamily;
+use prometheus::{IntCounter, IntGauge, Registry, TextEncoder};
+
+use super::code::Code;
+use super::event::{
+    BreakerState, CacheState, DefinitionCounts, Denial, QueryOutcome, ReloadFinished,
+};
+use super::exposition::Family;
+use super::series::{DatasourceMetrics, InterfaceMetrics, UNKNOWN_INTERFACE};
+
+/// Content type of [`Metrics::render`].
+pub const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
+
+/// What is read from its owners at scrape time.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    pub cache: CacheGauges,
+    pub audit: AuditStats,
+    pub datasources: Vec<DatasourceGauges>,
+}
+
+/// What the answer cache holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CacheGauges {
+    pub bytes: u64,
+    pub entries: u64,
+}
+
+/// What the audit log did since the start, in records unless said otherwise.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AuditStats {
+    /// Waiting to be written now.
+    pub queued: u64,
+    /// Committed.
+    pub written: u64,
+    /// Transactions that wrote them.
+    pub transactions: u64,
+    /// Buffered records given up because the queue was full.
+    pub dropped: u64,
+    /// Strict records whose caller got an error.
+    pub failed: u64,
+    /// Deleted because they were older than the retention.
+    pub expired: u64,
+}
+
+/// The state of a datasource.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DatasourceGauges {
+    pub id: String,
+    /// Connections that wait for work, and those that have some.
+    pub idle_connections: u64,
+    pub busy_connections: u64,
+    /// Queries that run, and queries that wait to.
+    pub in_flight: u64,
+    pub queued: u64,
+    /// Whether the last contact succeeded.
+    pub up: bool,
+    pub breaker: BreakerState,
+}
+
+/// All metrics of the process. Cheap to share: wrap it in an [`Arc`].
+pub struct Metrics {
+    registry: Registry,
+    pub(super) in_flight: IntGauge,
+    denials: [IntCounter; Denial::COUNT],
+    unknown: Arc<InterfaceMetrics>,
+    interfaces: Mutex<BTreeMap<(String, String), Arc<InterfaceMetrics>>>,
+    datasources: Mutex<BTreeMap<String, Arc<DatasourceMetrics>>>,
+    config: Mutex<ConfigState>,
+}
+
+/// The outcome of the reloads so far.
+#[derive(Default)]
+struct ConfigState {
+    reloads_ok: u64,
+    reloads_failed: u64,
+    last_duration_seconds: f64,
+    last_success: Option<Timestamp>,
+    problems: usize,
+    revision: String,
+    hash: String,
+    counts: DefinitionCounts,
+}
+
+impl Metrics {
+    /// Metrics at zero, in a registry of their own.
+    pub fn new() -> Self {
+        let in_flight = IntGauge::new("tidegate_requests_in_flight", "Calls being answered now.")
+            .expect("the name is valid");
+        let denials = Denial::ALL.map(|reason| {
+            let opts = prometheus::Opts::new(
+                "tidegate_auth_failures_total",
+                "Callers turned away, by reason.",
+            )
+            .const_label("reason", reason.as_str());
+            IntCounter::with_opts(opts).expect("the name and the label are valid")
+        });
+        let registry = Registry::new();
+        let register =
+            |collector| registry.register(collector).expect("each family is registered once");
+        register(Box::new(in_flight.clone()));
+        for denial in &denials {
+            register(Box::new(denial.clone()));
+        }
+        register(Box::new(ProcessCollector::for_self()));
+        Self {
+            registry,
+            in_flight,
+            denials,
+            unknown: Arc::new(InterfaceMetrics::new(UNKNOWN_INTERFACE, UNKNOWN_INTERFACE)),
+            interfaces: Mutex::default(),
+            datasources: Mutex::default(),
+            config: Mutex::default(),
+        }
+    }
+
+    /// The handle of one version of an interface; the same one across reloads. Call it when a generation is prepared,
+    /// never with a value from a request.
+    pub fn interface(&self, code: &str, version: &str) -> Arc<InterfaceMetrics> {
+        let key = (code.to_owned(), version.to_owned());
+        let mut interfaces = self.interfaces.lock();
+        interfaces
+            .entry(key)
+            .or_insert_with(|| Arc::new(InterfaceMetrics::new(code, version)))
+            .clone()
+    }
+
+    /// The handle shared by every call that no interface matched.
+    pub fn unknown_interface(&self) -> &Arc<InterfaceMetrics> {
+        &self.unknown
+    }
+
+    /// The handle of a datasource; the same one across reloads.
+    pub fn datasource(&self, id: &str) -> Arc<DatasourceMetrics> {
+        let mut datasources = self.datasources.lock();
+        datasources
+            .entry(id.to_owned())
+            .or_insert_with(|| Arc::new(DatasourceMetrics::new(id)))
+            .clone()
+    }
+
+    /// Forgets the series of every interface (code, version) and datasource (id) that is not listed. Handles still held
+    /// by requests of an older generation keep counting, unseen.
+    pub fn retain<'a>(
+        &self,
+        interfaces: impl IntoIterator<Item = (&'a str, &'a str)>,
+        datasources: impl IntoIterator<Item = &'a str>,
+    ) {
+        let interfaces: BTreeSet<_> = interfaces.into_iter().collect();
+        let datasources: BTreeSet<_> = datasources.into_iter().collect();
+        self.interfaces
+            .lock()
+            .retain(|(code, version), _| interfaces.contains(&(code.as_str(), version.as_str())));
+        self.datasources.lock().retain(|id, _| datasources.contains(id.as_str()));
+    }
+
+    pub(super) fn denied(&self, reason: Denial) {
+        self.denials[reason.index()].inc();
+    }
+
+    pub(super) fn reloaded(&self, reload: &ReloadFinished<'_>) {
+        let mut config = self.config.lock();
+        config.problems = reload.problems.len();
+        config.last_duration_seconds = reload.duration.as_secs_f64();
+        if !reload.problems.is_empty() {
+            config.reloads_failed += 1;
+            return;
+        }
+        config.reloads_ok += 1;
+        config.last_success = Some(Timestamp::now());
+        reload.revision.clone_into(&mut config.revision);
+        reload.hash.clone_into(&mut config.hash);
+        config.counts = reload.counts;
+    }
+
+    /// Calls being answered now.
+    pub fn in_flight(&self) -> i64 {
+        self.in_flight.get()
+    }
+
+    /// Everything as Prometheus text. Interfaces that were never called have no series.
+    pub fn render(&self, snapshot: &Snapshot) -> String {
+        let mut families = self.registry.gather();
+        let own = self.interface_families().into_iter();
+        let own = own
+            .chain(self.datasource_families())
+            .chain(self.config_families())
+            .chain(snapshot.families());
+        families.extend(own.filter_map(Family::finish));
+        families.sort_by(|a, b| a.name().cmp(b.name()));
+        encode(&families)
+    }
+
+    fn interface_families(&self) -> [Family; 7] {
+        let mut requests = Family::counter("tidegate_requests_total", "Calls, by outcome code.");
+        let mut duration = Family::histogram(
+            "tidegate_request_duration_seconds",
+            "From the first byte of a call to the end of its answer.",
+        );
+        let mut bytes = Family::counter("tidegate_response_bytes_total", "Body bytes sent.");
+        let mut rows = Family::counter("tidegate_response_rows_total", "Rows sent.");
+        let mut cache = Family::counter(
+            "tidegate_cache_requests_total",
+            "Calls that met the cache, by its state.",
+        );
+        let mut limited =
+            Family::counter("tidegate_rate_limited_total", "Calls refused by a rate limit.");
+        let mut mismatch = Family::counter(
+            "tidegate_schema_mismatch_total",
+            "Answers that did not fit their response schema.",
+        );
+        let interfaces: Vec<_> = self.interfaces.lock().values().cloned().collect();
+        for interface in
+            interfaces.iter().chain([&self.unknown]).filter(|interface| interface.is_used())
+        {
+            let labels = [("interface", interface.code()), ("version", interface.version())];
+            let reading = interface.read();
+            for (code, count) in Code::ALL.iter().zip(reading.requests) {
+                // Alphabetical, as in every other family of the scrape.
+                requests.sample(&[("code", code.as_str()), labels[0], labels[1]], count as f64);
+            }
+            if reading.cache.iter().any(|count| *count > 0) {
+                for (state, count) in CacheState::ALL.iter().zip(reading.cache) {
+                    cache.sample(&[labels[0], ("state", state.as_str()), labels[1]], count as f64);
+                }
+            }
+            duration.durations(&labels, &interface.duration);
+            bytes.sample(&labels, reading.bytes as f64);
+            rows.sample(&labels, reading.rows as f64);
+            limited.sample(&labels, reading.rate_limited as f64);
+            mismatch.sample(&labels, reading.schema_mismatch as f64);
+        }
+        [requests, duration, bytes, rows, cache, limited, mismatch]
+    }
+
+    fn datasource_families(&self) -> [Family; 3] {
+        let mut queries =
+            Family::counter("tidegate_datasource_queries_total", "Queries, by outcome.");
+        let mut rows = Family::counter("tidegate_datasource_rows_total", "Rows read.");
+        let mut duration = Family::histogram(
+            "tidegate_datasource_query_duration_seconds",
+            "From the admission of a query to its last row.",
+        );
+        let datasources: Vec<_> = self.datasources.lock().values().cloned().collect();
+        for datasource in datasources {
+            let label = ("datasource", datasource.id());
+            let (outcomes, row_count) = datasource.read();
+            for (outcome, count) in QueryOutcome::ALL.iter().zip(outcomes) {
+                queries.sample(&[label, ("outcome", outcome.as_str())], count as f64);
+            }
+            rows.sample(&[label], row_count as f64);
+            duration.durations(&[label], &datasource.duration);
+        }
+        [queries, rows, duration]
+    }
+
+    fn config_families(&self) -> Vec<Family> {
+        let config = self.config.lock();
+        let gauge = |name: &str, help: &str, value: f64| Family::gauge(name, help).with(&[], value);
+        let mut families = vec![
+            Family::gauge("tidegate_build_info", "The version that runs; always 1.")
+                .with(&[("version", env!("CARGO_PKG_VERSION"))], 1.0),
+            Family::counter("tidegate_config_reloads_total", "Reloads, by result.")
+                .with(&[("result", "failed")], config.reloads_failed as f64)
+                .with(&[("result", "ok")], config.reloads_ok as f64),
+            gauge(
+                "tidegate_config_problems",
+                "Problems of the last reload.",
+                config.problems as f64,
+            ),
+            gauge(
+                "tidegate_config_last_reload_successful",
+                "Whether the last reload found no problem.",
+                f64::from(u8::from(config.problems == 0 && config.last_success.is_some())),
+            ),
+            gauge(
+                "tidegate_config_last_reload_duration_seconds",
+                "How long the last reload took.",
+                config.last_duration_seconds,
+            ),
+        ];
+        // Before the first generation serves there is nothing to say about it.
+        let Some(last_success) = config.last_success else { return families };
+        let counts = config.counts;
+        families.extend([
+            Family::gauge("tidegate_config_info", "The definitions that serve; always 1.")
+                .with(&[("hash", &config.hash), ("revision", &config.revision)], 1.0),
+            gauge(
+                "tidegate_config_last_reload_success_timestamp_seconds",
+                "When the definitions that serve were loaded, in Unix time.",
+                last_success.as_millisecond() as f64 / 1e3,
+            ),
+            gauge(
+                "tidegate_config_interfaces",
+                "Interface versions defined.",
+                counts.interfaces as f64,
+            ),
+            gauge("tidegate_config_datasources", "Datasources defined.", counts.datasources as f64),
+            gauge("tidegate_config_consumers", "Consumers defined.", counts.consumers as f64),
+            gauge("tidegate_config_roles", "Roles defined.", counts.roles as f64),
+            gauge("tidegate_config_jwt_issuers", "JWT issuers defined.", counts.jwt_issuers as f64),
+        ]);
+        families
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Snapshot {
+    fn families(&self) -> Vec<Family> {
+        let gauge =
+            |name: &str, help: &str, value: u64| Family::gauge(name, help).with(&[], value as f64);
+        let counter = |name: &str, help: &str, value: u64| {
+            Family::counter(name, help).with(&[], value as f64)
+        };
+        let (cache, audit) = (self.cache, self.audit);
+        let mut families = vec![
+            gauge("tidegate_cache_bytes", "Bytes that the answer cache holds.", cache.bytes),
+            gauge("tidegate_cache_entries", "Answers that the cache holds.", cache.entries),
+            gauge("tidegate_audit_queue", "Audit records waiting to be written.", audit.queued),
+            counter("tidegate_audit_written_total", "Audit records committed.", audit.written),
+            counter(
+                "tidegate_audit_transactions_total",
+                "Transactions that committed them.",
+                audit.transactions,
+            ),
+            counter(
+                "tidegate_audit_dropped_total",
+                "Buffered audit records given up.",
+                audit.dropped,
+            ),
+            counter("tidegate_audit_failed_total", "Strict audit records refused.", audit.failed),
+            counter(
+                "tidegate_audit_expired_total",
+                "Audit records deleted by retention.",
+                audit.expired,
+            ),
+        ];
+        families.extend(self.datasource_families());
+        families
+    }
+
+    fn datasource_families(&self) -> [Family; 5] {
+        let mut connections =
+            Family::gauge("tidegate_datasource_connections", "Open connections, by state.");
+        let mut in_flight = Family::gauge("tidegate_datasource_in_flight", "Queries that run now.");
+        let mut queue = Family::gauge("tidegate_datasource_queue", "Queries that wait to run.");
+        let mut up = Family::gauge("tidegate_datasource_up", "Whether the last contact succeeded.");
+        let mut breaker =
+            Family::gauge("tidegate_datasource_breaker", "1 for the state the breaker is in.");
+        for datasource in &self.datasources {
+            let label = ("datasource", datasource.id.as_str());
+            connections.sample(&[label, ("state", "busy")], datasource.busy_connections as f64);
+            connections.sample(&[label, ("state", "idle")], datasource.idle_connections as f64);
+            in_flight.sample(&[label], datasource.in_flight as f64);
+            queue.sample(&[label], datasource.queued as f64);
+            up.sample(&[label], f64::from(u8::from(datasource.up)));
+            for state in BreakerState::ALL {
+                let is_state = f64::from(u8::from(state == datasource.breaker));
+                breaker.sample(&[label, ("state", state.as_str())], is_state);
+            }
+        }
+        [connections, in_flight, queue, up, breaker]
+    }
+}
+
+fn encode(families: &[MetricFamily]) -> String {
+    let text = TextEncoder::new().encode_to_string(families);
+    text.expect("families without samples were left out, and writing to a string cannot fail")
+}
+
+#[cfg(test)]
+mod tests;

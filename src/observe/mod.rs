@@ -1,0 +1,127 @@
+//! The observing side: stages report events, and only this module turns them into metrics and log lines.
+
+use std::sync::Arc;
+
+pub mod code;
+pub mod event;
+mod exposition;
+mod label;
+pub mod log;
+pub mod metrics;
+pub mod series;
+
+pub use code::Code;
+pub use event::Event;
+pub(crate) use label::label_enum;
+pub use metrics::Metrics;
+pub use series::{DatasourceMetrics, InterfaceMetrics};
+
+use event::{BreakerState, ReloadFinished};
+
+/// How many problems of a failed reload are logged one by one.
+const MAX_LOGGED_PROBLEMS: usize = 50;
+
+/// Where stages report to. Cloning shares the metrics.
+#[derive(Clone)]
+pub struct Observer {
+    metrics: Arc<Metrics>,
+}
+
+/// One call being answered: counted in `tidegate_requests_in_flight` until dropped, however the call ends.
+#[must_use = "the call counts as answered when this is dropped"]
+pub struct InFlight {
+    metrics: Arc<Metrics>,
+}
+
+impl Observer {
+    /// An observer that counts into `metrics`.
+    pub fn new(metrics: Arc<Metrics>) -> Self {
+        Self { metrics }
+    }
+
+    /// The metrics behind it: for handles, for retention and for the scrape.
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
+    }
+
+    /// A call came in; keep the guard until its answer has left.
+    pub fn request_started(&self) -> InFlight {
+        self.metrics.in_flight.inc();
+        InFlight { metrics: self.metrics.clone() }
+    }
+
+    /// Counts and logs one event.
+    pub fn report(&self, event: &Event<'_>) {
+        match event {
+            Event::RequestFinished(request) => {
+                request.interface.finished(request);
+                log::access_line(request);
+            }
+            Event::AccessDenied { reason, request_id, ip } => {
+                self.metrics.denied(*reason);
+                let (reason, ip) = (reason.as_str(), ip.map(tracing::field::display));
+                tracing::debug!(target: "access", reason, request_id, ip, "access denied");
+            }
+            Event::RateLimited { interface } => interface.rate_limited(),
+            Event::QueryFinished { datasource, outcome, duration, rows } => {
+                datasource.finished(*outcome, *duration, *rows);
+            }
+            Event::SchemaMismatch { interface, request_id, detail } => {
+                interface.schema_mismatch();
+                let (code, version) = (interface.code(), interface.version());
+                tracing::warn!(
+                    interface = code,
+                    version,
+                    request_id,
+                    detail,
+                    "answer does not fit its response schema"
+                );
+            }
+            Event::AuditLost { interface, request_id, error } => {
+                tracing::error!(
+                    interface = interface.code(),
+                    request_id,
+                    error,
+                    "audit record lost"
+                );
+            }
+            Event::BreakerChanged { datasource, state, cause } => {
+                let (datasource, breaker) = (datasource.id(), state.as_str());
+                if *state == BreakerState::Open {
+                    tracing::warn!(datasource, breaker, cause, "datasource breaker changed");
+                } else {
+                    tracing::info!(datasource, breaker, cause, "datasource breaker changed");
+                }
+            }
+            Event::ReloadFinished(reload) => {
+                self.metrics.reloaded(reload);
+                log_reload(reload);
+            }
+        }
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.metrics.in_flight.dec();
+    }
+}
+
+fn log_reload(reload: &ReloadFinished<'_>) {
+    let ReloadFinished { revision, hash, duration, problems, counts } = reload;
+    let duration_ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+    if problems.is_empty() {
+        let (interfaces, datasources) = (counts.interfaces, counts.datasources);
+        tracing::info!(revision, hash, duration_ms, interfaces, datasources, "definitions loaded");
+        return;
+    }
+    tracing::error!(
+        revision,
+        duration_ms,
+        problems = problems.len(),
+        "definitions not loaded: the old ones keep serving"
+    );
+    for problem in problems.iter().take(MAX_LOGGED_PROBLEMS) {
+        tracing::error!(problem, "problem");
+    }
+}

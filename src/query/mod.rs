@@ -1,0 +1,11 @@
+//! From an interface and its parameters to the bytes of an answer. Knows no HTTP.
+
+pub mod cache;
+pub mod cells;
+pub mod encode;
+pub mod execute;
+pub mod params;
+pub mod scope;
+pub mod sink;
+pub mod summary;
+pub mod xlsx;

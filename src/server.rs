@@ -1,0 +1,220 @@
+//! The composition root: wire, run, drain, flush.
+
+use std::fs;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use pingora_core::listeners::tls::TlsSettings;
+use pingora_core::server::configuration::ServerConf;
+use pingora_core::server::{RunArgs, Server, ShutdownSignal, ShutdownSignalWatch};
+use pingora_core::services::listening::Service;
+use sha2::{Digest, Sha256};
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::admin::router::router;
+use crate::admin::{Admin, token};
+use crate::definitions::problem::Problem;
+use crate::gateway::Gateway;
+use crate::gateway::service::GatewayService;
+use crate::live::reload::Live;
+use crate::live::watch::Watch;
+use crate::observe::Observer;
+use crate::observe::metrics::Metrics;
+use crate::query::cache::AnswerCache;
+use crate::settings::Settings;
+use crate::store::audit::AuditLog;
+use crate::store::{Store, StoreError};
+
+/// The key of the demo's consumer, known to everybody.
+pub const DEMO_KEY: &str = "tidegate-demo-key";
+/// How often a stopping process looks whether calls are still under way.
+const DRAIN_LOOK_EVERY: Duration = Duration::from_millis(20);
+/// Longest wait for audit records when stopping.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(10);
+/// Seconds in which connections end after the listener has closed, and then their runtime.
+const CLOSE_SECONDS: u64 = 1;
+
+/// Why the appliance cannot run.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    #[error("the definitions have problems:\n{}", list(.0))]
+    Definitions(Vec<Problem>),
+    #[error("the data directory `{path}` cannot be used: {error}")]
+    DataDir { path: String, error: io::Error },
+    #[error("the store cannot be opened: {0}")]
+    Store(#[from] StoreError),
+    #[error("cannot listen on {address}: {error}")]
+    Listen { address: SocketAddr, error: io::Error },
+    #[error("the certificate cannot be used: {0}")]
+    Tls(String),
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+fn list(problems: &[Problem]) -> String {
+    problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
+
+/// Runs the appliance until it is told to stop.
+///
+/// # Errors
+/// Where it cannot start.
+pub fn serve(settings: &Settings) -> Result<(), ServeError> {
+    let started = Instant::now();
+    let in_data_dir =
+        |error| ServeError::DataDir { path: settings.data_dir.display().to_string(), error };
+    fs::create_dir_all(&settings.data_dir).map_err(in_data_dir)?;
+    let token = token::load_or_make(&settings.data_dir).map_err(in_data_dir)?;
+    let admin_listener = listen(settings.admin_listen)?;
+    // pingora opens the data address itself; whether it can is better known before.
+    drop(listen(settings.listen)?);
+
+    // What is not a caller's request runs here: store, audit, admin.
+    let control = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .thread_name("control")
+        .enable_all()
+        .build()?;
+    let store = control.block_on(Store::open(&settings.store_url))?;
+    let observer = Observer::new(Arc::new(Metrics::new()));
+    let live = Arc::new(
+        Live::start(&settings.root, None, observer.clone()).map_err(ServeError::Definitions)?,
+    );
+    let audit = AuditLog::start(store.clone(), settings.audit, control.handle());
+    let gateway = Arc::new(Gateway {
+        live: live.clone(),
+        cache: AnswerCache::new(settings.cache_bytes),
+        observer: observer.clone(),
+        audit: Some(audit.clone()),
+        settings: settings.gateway.clone(),
+    });
+    let admin = Arc::new(Admin {
+        gateway: gateway.clone(),
+        token,
+        started,
+        is_draining: AtomicBool::new(false),
+    });
+    let watch = Watch::start(live.clone())?;
+    serve_admin(&control, admin_listener, admin.clone())?;
+    let server = data_server(settings, gateway)?;
+    announce(settings, &live, started);
+    server.run(RunArgs {
+        shutdown_signal: Box::new(Stop { admin, timeout: settings.drain_timeout }),
+    });
+
+    drop(watch);
+    if let Err(error) = control.block_on(audit.flush(FLUSH_TIMEOUT)) {
+        tracing::error!(%error, "audit records were lost while stopping");
+    }
+    drop(audit);
+    control.block_on(store.close());
+    control.shutdown_timeout(Duration::from_secs(CLOSE_SECONDS));
+    tracing::info!("stopped");
+    Ok(())
+}
+
+fn listen(address: SocketAddr) -> Result<TcpListener, ServeError> {
+    TcpListener::bind(address).map_err(|error| ServeError::Listen { address, error })
+}
+
+fn serve_admin(control: &Runtime, listener: TcpListener, admin: Arc<Admin>) -> io::Result<()> {
+    listener.set_nonblocking(true)?;
+    let entered = control.enter();
+    let listener = tokio::net::TcpListener::from_std(listener)?;
+    drop(entered);
+    control.spawn(async move {
+        if let Err(error) = axum::serve(listener, router(admin)).await {
+            tracing::error!(%error, "the admin address broke");
+        }
+    });
+    Ok(())
+}
+
+fn data_server(settings: &Settings, gateway: Arc<Gateway>) -> Result<Server, ServeError> {
+    let conf = ServerConf {
+        threads: settings.threads,
+        grace_period_seconds: Some(CLOSE_SECONDS),
+        graceful_shutdown_timeout_seconds: Some(CLOSE_SECONDS),
+        ..ServerConf::default()
+    };
+    let mut server = Server::new_with_opt_and_conf(None, conf);
+    server.bootstrap();
+    let mut service = Service::new("data".to_owned(), GatewayService(gateway));
+    service.threads = Some(settings.threads);
+    let address = settings.listen.to_string();
+    match &settings.tls {
+        None => service.add_tcp(&address),
+        Some((cert, key)) => {
+            let mut tls =
+                TlsSettings::intermediate(&cert.to_string_lossy(), &key.to_string_lossy())
+                    .map_err(|error| ServeError::Tls(error.to_string()))?;
+            tls.enable_h2();
+            service.add_tls_with_settings(&address, None, tls);
+        }
+    }
+    server.add_service(service);
+    Ok(server)
+}
+
+/// Says what runs and where; warns of the demo's key.
+fn announce(settings: &Settings, live: &Live, started: Instant) {
+    let generation = live.current();
+    let snapshot = &generation.snapshot;
+    let scheme = if settings.tls.is_some() { "https" } else { "http" };
+    tracing::info!(
+        data = %format!("{scheme}://{}/data-api", settings.listen),
+        admin = %format!("http://{}", settings.admin_listen),
+        interfaces = snapshot.interfaces.len(),
+        revision = snapshot.revision,
+        start_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+        "serving"
+    );
+    tracing::info!(file = %settings.data_dir.join(token::FILE).display(), "the admin token is in this file");
+    let demo: [u8; 32] = Sha256::digest(DEMO_KEY).into();
+    if let Some(key) = snapshot.policies.keys.get(&demo)
+        && let Some(consumer) = snapshot.policies.consumers.get(key.consumer)
+    {
+        tracing::warn!(
+            consumer = consumer.name,
+            "a DEMO KEY is let in: `X-API-Key: {DEMO_KEY}`. Everybody knows it; remove it before real data is served."
+        );
+    }
+}
+
+/// Waits for a signal, then for the calls under way.
+struct Stop {
+    admin: Arc<Admin>,
+    timeout: Duration,
+}
+
+#[async_trait]
+impl ShutdownSignalWatch for Stop {
+    async fn recv(&self) -> ShutdownSignal {
+        let signals = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
+        let (Ok(mut terminate), Ok(mut interrupt)) = signals else {
+            tracing::error!("signals cannot be received; only a kill will stop this process");
+            return std::future::pending().await;
+        };
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("stopping: waiting for the calls under way");
+        self.admin.drain();
+        let drained = async {
+            while self.admin.gateway.observer.metrics().in_flight() > 0 {
+                tokio::time::sleep(DRAIN_LOOK_EVERY).await;
+            }
+        };
+        tokio::select! {
+            _ = tokio::time::timeout(self.timeout, drained) => ShutdownSignal::GracefulTerminate,
+            _ = terminate.recv() => ShutdownSignal::FastShutdown,
+            _ = interrupt.recv() => ShutdownSignal::FastShutdown,
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! SQL as text: dialects, bound values, templates, safety and pages. Knows no files, no databases and no HTTP.
+
+pub mod bind;
+pub mod dialect;
+pub mod ident;
+pub mod lex;
+pub mod page;
+pub mod safety;
+pub mod statement;
+pub mod template;

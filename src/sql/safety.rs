@@ -1,0 +1,375 @@
+//! Safe mode by parse: one statement, read-only all the way down, no dangerous function, no unconditional scan.
+
+use std::ops::ControlFlow;
+
+use sqlparser::ast::{
+    BinaryOperator, Expr, FunctionArguments, GroupByExpr, ObjectName, Query, Select, SelectItem,
+    SetExpr, Statement, TableFactor, Value, Visit, Visitor,
+};
+
+use super::dialect::Dialect;
+use super::template::Flaw;
+
+/// A function that safe mode refuses, and why.
+struct Refused {
+    /// Lower case; a `*` at the end stands for any rest.
+    name: &'static str,
+    dialects: &'static [Dialect],
+    reason: &'static str,
+}
+
+const POSTGRES: &[Dialect] = &[Dialect::Postgres];
+const MYSQL: &[Dialect] = &[Dialect::MySql];
+const SQLITE: &[Dialect] = &[Dialect::Sqlite];
+
+const FILES: &str = "it reads or writes files of the server";
+const NETWORK: &str = "it opens connections from the server";
+const WAITS: &str = "it holds a connection without doing work";
+const STATE: &str = "it changes the state of the server or the session";
+const RUNS: &str = "it runs other statements, which cannot be checked";
+
+/// Functions refused by name. The database account stays the second wall.
+const REFUSED: &[Refused] = &[
+    Refused { name: "pg_read_*", dialects: POSTGRES, reason: FILES },
+    Refused { name: "pg_ls_*", dialects: POSTGRES, reason: FILES },
+    Refused { name: "pg_stat_file", dialects: POSTGRES, reason: FILES },
+    Refused { name: "pg_file_*", dialects: POSTGRES, reason: FILES },
+    Refused { name: "pg_current_logfile", dialects: POSTGRES, reason: FILES },
+    Refused { name: "lo_*", dialects: POSTGRES, reason: FILES },
+    Refused { name: "lowrite", dialects: POSTGRES, reason: FILES },
+    Refused { name: "loread", dialects: POSTGRES, reason: FILES },
+    Refused { name: "dblink*", dialects: POSTGRES, reason: NETWORK },
+    Refused { name: "pg_sleep*", dialects: POSTGRES, reason: WAITS },
+    Refused { name: "pg_advisory_*", dialects: POSTGRES, reason: WAITS },
+    Refused { name: "pg_try_advisory_*", dialects: POSTGRES, reason: STATE },
+    Refused { name: "pg_terminate_backend", dialects: POSTGRES, reason: STATE },
+    Refused { name: "pg_cancel_backend", dialects: POSTGRES, reason: STATE },
+    Refused { name: "pg_reload_conf", dialects: POSTGRES, reason: STATE },
+    Refused { name: "pg_rotate_logfile", dialects: POSTGRES, reason: STATE },
+    Refused { name: "pg_switch_wal", dialects: POSTGRES, reason: STATE },
+    Refused { name: "pg_create_*", dialects: POSTGRES, reason: STATE },
+    Refused { name: "pg_drop_*", dialects: POSTGRES, reason: STATE },
+    Refused { name: "pg_logical_*", dialects: POSTGRES, reason: STATE },
+    Refused { name: "pg_replication_*", dialects: POSTGRES, reason: STATE },
+    Refused { name: "pg_notify", dialects: POSTGRES, reason: STATE },
+    Refused { name: "pg_promote", dialects: POSTGRES, reason: STATE },
+    Refused { name: "pg_backup_*", dialects: POSTGRES, reason: STATE },
+    Refused { name: "set_config", dialects: POSTGRES, reason: STATE },
+    Refused { name: "setval", dialects: POSTGRES, reason: STATE },
+    Refused { name: "nextval", dialects: POSTGRES, reason: STATE },
+    Refused { name: "query_to_xml*", dialects: POSTGRES, reason: RUNS },
+    Refused { name: "cursor_to_xml*", dialects: POSTGRES, reason: RUNS },
+    Refused { name: "table_to_xml*", dialects: POSTGRES, reason: RUNS },
+    Refused { name: "schema_to_xml*", dialects: POSTGRES, reason: RUNS },
+    Refused { name: "database_to_xml*", dialects: POSTGRES, reason: RUNS },
+    Refused { name: "ts_stat", dialects: POSTGRES, reason: RUNS },
+    Refused { name: "ts_rewrite", dialects: POSTGRES, reason: RUNS },
+    Refused { name: "connectby", dialects: POSTGRES, reason: RUNS },
+    Refused { name: "crosstab*", dialects: POSTGRES, reason: RUNS },
+    Refused { name: "load_file", dialects: MYSQL, reason: FILES },
+    Refused { name: "sys_exec", dialects: MYSQL, reason: RUNS },
+    Refused { name: "sys_eval", dialects: MYSQL, reason: RUNS },
+    Refused { name: "sleep", dialects: MYSQL, reason: WAITS },
+    Refused { name: "benchmark", dialects: MYSQL, reason: WAITS },
+    Refused { name: "get_lock", dialects: MYSQL, reason: WAITS },
+    Refused { name: "release_lock", dialects: MYSQL, reason: STATE },
+    Refused { name: "release_all_locks", dialects: MYSQL, reason: STATE },
+    Refused { name: "master_pos_wait", dialects: MYSQL, reason: WAITS },
+    Refused { name: "source_pos_wait", dialects: MYSQL, reason: WAITS },
+    Refused { name: "master_gtid_wait", dialects: MYSQL, reason: WAITS },
+    Refused { name: "wait_for_executed_gtid_set", dialects: MYSQL, reason: WAITS },
+    Refused { name: "last_insert_id", dialects: MYSQL, reason: STATE },
+    Refused { name: "nextval", dialects: MYSQL, reason: STATE },
+    Refused { name: "setval", dialects: MYSQL, reason: STATE },
+    Refused { name: "load_extension", dialects: SQLITE, reason: FILES },
+    Refused { name: "readfile", dialects: SQLITE, reason: FILES },
+    Refused { name: "writefile", dialects: SQLITE, reason: FILES },
+    Refused { name: "edit", dialects: SQLITE, reason: FILES },
+    Refused { name: "fts3_tokenizer", dialects: SQLITE, reason: STATE },
+];
+
+/// Functions that fold many rows into one, so that a query of nothing else gives few rows.
+const AGGREGATES: &[&str] = &[
+    "count",
+    "sum",
+    "avg",
+    "min",
+    "max",
+    "total",
+    "group_concat",
+    "string_agg",
+    "array_agg",
+    "json_agg",
+    "jsonb_agg",
+    "json_object_agg",
+    "jsonb_object_agg",
+    "json_group_array",
+    "json_group_object",
+    "json_arrayagg",
+    "json_objectagg",
+    "bool_and",
+    "bool_or",
+    "every",
+    "bit_and",
+    "bit_or",
+    "bit_xor",
+    "stddev",
+    "stddev_pop",
+    "stddev_samp",
+    "variance",
+    "var_pop",
+    "var_samp",
+    "percentile_cont",
+    "percentile_disc",
+    "mode",
+    "any_value",
+];
+
+/// Checks a statement for safe mode. `has_page`: the gateway or the template cuts the result into pages.
+///
+/// # Errors
+/// The first flaw found.
+pub fn check(
+    ast: &Statement,
+    dialect: Dialect,
+    is_procedure: bool,
+    has_page: bool,
+) -> Result<(), Flaw> {
+    match ast {
+        Statement::Query(query) => {
+            let mut walk = Walk { dialect };
+            if let ControlFlow::Break(text) = ast.visit(&mut walk) {
+                return Err(Flaw::Unsafe(text));
+            }
+            if !has_page && returns_whole_table(query, None) {
+                let text = "the query would return a whole table".to_owned();
+                return Err(Flaw::UnboundedScan(text));
+            }
+            Ok(())
+        }
+        Statement::Call(_) if is_procedure => Ok(()),
+        other => {
+            let text = other.to_string();
+            let verb =
+                text.split_whitespace().next().unwrap_or("the statement").to_ascii_uppercase();
+            Err(Flaw::Unsafe(format!("`{verb}` is not a query")))
+        }
+    }
+}
+
+/// Whether nothing in the statement writes or locks.
+pub fn is_read_only(ast: &Statement) -> bool {
+    let mut walk = Walk { dialect: Dialect::Postgres };
+    !matches!(ast.visit(&mut walk), ControlFlow::Break(_))
+}
+
+struct Walk {
+    dialect: Dialect,
+}
+
+impl Walk {
+    fn function(&self, name: &ObjectName) -> ControlFlow<String> {
+        let Some(last) = name.0.last().and_then(|part| part.as_ident()) else {
+            return ControlFlow::Continue(());
+        };
+        let called = last.value.to_ascii_lowercase();
+        let refused = REFUSED.iter().find(|refused| {
+            refused.dialects.contains(&self.dialect)
+                && match refused.name.strip_suffix('*') {
+                    Some(start) => called.starts_with(start),
+                    None => called == refused.name,
+                }
+        });
+        match refused {
+            Some(refused) => ControlFlow::Break(format!(
+                "the function `{called}` is refused: {}",
+                refused.reason
+            )),
+            None => ControlFlow::Continue(()),
+        }
+    }
+}
+
+impl Visitor for Walk {
+    type Break = String;
+
+    fn pre_visit_statement(&mut self, statement: &Statement) -> ControlFlow<String> {
+        match statement {
+            Statement::Query(_) => ControlFlow::Continue(()),
+            other => {
+                let text = other.to_string();
+                let verb = text.split_whitespace().next().unwrap_or_default().to_ascii_uppercase();
+                ControlFlow::Break(format!("`{verb}` inside the query writes"))
+            }
+        }
+    }
+
+    fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<String> {
+        if !query.locks.is_empty() {
+            return ControlFlow::Break("`FOR UPDATE` and `FOR SHARE` lock rows".into());
+        }
+        match *query.body {
+            SetExpr::Insert(_) | SetExpr::Update(_) | SetExpr::Delete(_) | SetExpr::Merge(_) => {
+                ControlFlow::Break("a part of the query writes".into())
+            }
+            _ => ControlFlow::Continue(()),
+        }
+    }
+
+    fn pre_visit_select(&mut self, select: &Select) -> ControlFlow<String> {
+        if select.into.is_some() {
+            return ControlFlow::Break("`SELECT … INTO` writes".into());
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<String> {
+        match expr {
+            Expr::Function(function) => self.function(&function.name),
+            // MySQL's `@x := 1` writes a session variable.
+            Expr::BinaryOp { op: BinaryOperator::Assignment, .. } => {
+                ControlFlow::Break("`:=` changes a variable".into())
+            }
+            _ => ControlFlow::Continue(()),
+        }
+    }
+
+    fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<String> {
+        match factor {
+            TableFactor::Table { name, args: Some(_), .. } | TableFactor::Function { name, .. } => {
+                self.function(name)
+            }
+            _ => ControlFlow::Continue(()),
+        }
+    }
+}
+
+/// The queries around a place, innermost first: where the names of common table expressions are looked up.
+struct Scope<'a> {
+    query: &'a Query,
+    outer: Option<&'a Scope<'a>>,
+}
+
+impl<'a> Scope<'a> {
+    fn common_table(&self, name: &ObjectName) -> Option<&'a Query> {
+        let [part] = name.0.as_slice() else { return None };
+        let wanted = &part.as_ident()?.value;
+        let tables = self.query.with.iter().flat_map(|with| &with.cte_tables);
+        tables
+            .filter(|cte| cte.alias.name.value.eq_ignore_ascii_case(wanted))
+            .map(|cte| cte.query.as_ref())
+            .next()
+            .or_else(|| self.outer.and_then(|outer| outer.common_table(name)))
+    }
+
+    /// Whether this is a place inside `query`: a recursive expression that names itself.
+    fn is_inside(&self, query: &Query) -> bool {
+        std::ptr::eq(self.query, query) || self.outer.is_some_and(|outer| outer.is_inside(query))
+    }
+}
+
+fn returns_whole_table(query: &Query, outer: Option<&Scope<'_>>) -> bool {
+    let is_limited = query.limit_clause.is_some() || query.fetch.is_some();
+    !is_limited && scans_whole_table(&query.body, &Scope { query, outer })
+}
+
+/// Whether the rows of a whole table come out: no condition, no grouping, nothing but columns.
+fn scans_whole_table(body: &SetExpr, scope: &Scope<'_>) -> bool {
+    match body {
+        SetExpr::Select(select) => {
+            reads_whole_table(select, scope)
+                && select.selection.as_ref().is_none_or(is_always_true)
+                && !is_aggregated(select)
+        }
+        SetExpr::Query(inner) => returns_whole_table(inner, Some(scope)),
+        SetExpr::SetOperation { left, right, .. } => {
+            scans_whole_table(left, scope) || scans_whole_table(right, scope)
+        }
+        SetExpr::Table(_) => true,
+        _ => false,
+    }
+}
+
+/// A table, or a sub-query or common table expression that is itself a whole table.
+fn reads_whole_table(select: &Select, scope: &Scope<'_>) -> bool {
+    let joined = select.from.iter().flat_map(|from| {
+        std::iter::once(&from.relation).chain(from.joins.iter().map(|join| &join.relation))
+    });
+    joined.into_iter().any(|factor| match factor {
+        TableFactor::Table { name, args: None, .. } => match scope.common_table(name) {
+            Some(inner) if scope.is_inside(inner) => false,
+            Some(inner) => returns_whole_table(inner, Some(scope)),
+            None => true,
+        },
+        TableFactor::Derived { subquery, .. } => returns_whole_table(subquery, Some(scope)),
+        TableFactor::NestedJoin { .. } => true,
+        _ => false,
+    })
+}
+
+fn is_aggregated(select: &Select) -> bool {
+    let grouped = match &select.group_by {
+        GroupByExpr::All(_) => true,
+        GroupByExpr::Expressions(expressions, _) => !expressions.is_empty(),
+    };
+    grouped
+        || (!select.projection.is_empty()
+            && select.projection.iter().all(|item| match item {
+                SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => {
+                    folds_rows(expr)
+                }
+                _ => false,
+            }))
+}
+
+fn folds_rows(expr: &Expr) -> bool {
+    match expr {
+        Expr::Value(_) => true,
+        Expr::Nested(inner)
+        | Expr::Cast { expr: inner, .. }
+        | Expr::UnaryOp { expr: inner, .. } => folds_rows(inner),
+        Expr::BinaryOp { left, right, .. } => folds_rows(left) && folds_rows(right),
+        Expr::Function(function) if function.over.is_none() => {
+            let name = function.name.0.last().and_then(|part| part.as_ident());
+            let is_aggregate = name.is_some_and(|name| {
+                AGGREGATES.iter().any(|known| name.value.eq_ignore_ascii_case(known))
+            });
+            is_aggregate
+                || match &function.args {
+                    FunctionArguments::List(list) => {
+                        !list.args.is_empty()
+                            && list.args.iter().all(|arg| {
+                                matches!(arg,
+                                sqlparser::ast::FunctionArg::Unnamed(
+                                    sqlparser::ast::FunctionArgExpr::Expr(inner),
+                                ) if folds_rows(inner))
+                            })
+                    }
+                    _ => false,
+                }
+        }
+        _ => false,
+    }
+}
+
+/// `1 = 1`, `TRUE` and the like are no conditions; with OR one such side is enough, with AND both.
+fn is_always_true(condition: &Expr) -> bool {
+    match condition {
+        Expr::Nested(inner) => is_always_true(inner),
+        Expr::Value(value) => match &value.value {
+            Value::Boolean(truth) => *truth,
+            Value::Number(digits, _) => digits.to_string().parse::<f64>().is_ok_and(|n| n != 0.0),
+            _ => false,
+        },
+        Expr::BinaryOp { left, op: BinaryOperator::And, right } => {
+            is_always_true(left) && is_always_true(right)
+        }
+        Expr::BinaryOp { left, op: BinaryOperator::Or, right } => {
+            is_always_true(left) || is_always_true(right)
+        }
+        Expr::BinaryOp { left, op: BinaryOperator::Eq, right } => {
+            matches!(**left, Expr::Value(_) | Expr::Identifier(_)) && left == right
+        }
+        _ => false,
+    }
+}

@@ -1,0 +1,445 @@
+//! Query templates: SQL with `:name` and Jinja, in which every value is bound and none becomes text.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io;
+use std::sync::{Arc, LazyLock};
+
+use minijinja::value::{Object, Serde, Value, ValueKind};
+use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior};
+use parking_lot::Mutex;
+
+use super::bind::Bind;
+use super::dialect::Dialect;
+use super::ident;
+use super::lex::{self, LexError, MARK};
+use super::page::Paging;
+use super::statement::{MAX_STATEMENT_BYTES, Statement};
+
+/// Steps one rendering may take; an endless loop ends here.
+pub const MAX_RENDER_FUEL: u64 = 100_000;
+/// Values one rendering may bind.
+pub const MAX_RENDERED_VALUES: usize = 10_000;
+/// Different statement texts kept for one template; beyond it the memory starts anew.
+const MAX_VARIANTS: usize = 256;
+/// Renderings tried at load.
+const MAX_TRIALS: usize = 64;
+
+/// A name that a template may use.
+#[derive(Clone, Debug)]
+pub struct Name {
+    pub name: String,
+    pub is_array: bool,
+    /// Holds one of a closed set of values, so that `ident` may make an identifier of it.
+    pub is_closed: bool,
+    /// Values to try the template with at load; the first is the usual one.
+    pub samples: Vec<Bind>,
+}
+
+/// What a template is compiled for.
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub dialect: Dialect,
+    pub names: Arc<[Name]>,
+    /// Refuse what is not one read-only statement.
+    pub is_safe: bool,
+    /// Allow a procedure call.
+    pub is_procedure: bool,
+    pub paging: Paging,
+}
+
+/// What is wrong with a template.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Flaw {
+    /// Jinja that does not parse.
+    Template(String),
+    /// Jinja that does not render.
+    Render(String),
+    /// A name that nothing binds.
+    Unbound(String),
+    /// A value that would become text.
+    UnsafeValue(String),
+    /// SQL that does not parse.
+    Sql(String),
+    /// SQL that safe mode refuses.
+    Unsafe(String),
+    /// A whole table, unconditionally.
+    UnboundedScan(String),
+}
+
+/// A flaw and where in the template it is: a byte offset, where known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TemplateError {
+    pub flaw: Flaw,
+    pub offset: Option<usize>,
+}
+
+impl TemplateError {
+    /// A flaw at a place.
+    pub fn new(flaw: Flaw, offset: Option<usize>) -> Self {
+        Self { flaw, offset }
+    }
+}
+
+impl From<LexError> for TemplateError {
+    fn from(error: LexError) -> Self {
+        let offset = Some(error.offset());
+        let text = error.to_string();
+        let flaw = match error {
+            LexError::ValueInside { .. } => Flaw::UnsafeValue(text),
+            LexError::SecondStatement { .. } | LexError::ExecutableComment { .. } => {
+                Flaw::Unsafe(text)
+            }
+            LexError::Unclosed { .. } | LexError::RawPlaceholder { .. } => Flaw::Sql(text),
+        };
+        Self { flaw, offset }
+    }
+}
+
+/// A compiled template.
+#[derive(Debug)]
+pub struct Template {
+    source: Source,
+    options: Options,
+}
+
+#[derive(Debug)]
+enum Source {
+    /// No Jinja: one statement for ever.
+    Fixed(Arc<Statement>),
+    Jinja {
+        environment: Box<Environment<'static>>,
+        variants: Mutex<HashMap<String, Arc<Statement>>>,
+    },
+}
+
+/// A statement and the values that its `{{ }}` gave.
+#[derive(Clone, Debug)]
+pub struct Rendered {
+    pub statement: Arc<Statement>,
+    pub values: Vec<Bind>,
+}
+
+const TEMPLATE: &str = "template";
+const COLLECTOR: &str = "\u{1}collector";
+
+impl Template {
+    /// Compiles `source`.
+    ///
+    /// # Errors
+    /// All flaws that can be known before a request.
+    pub fn compile(source: &str, options: Options) -> Result<Self, Vec<TemplateError>> {
+        if source.len() > MAX_STATEMENT_BYTES {
+            let text = format!("the template is longer than {MAX_STATEMENT_BYTES} bytes");
+            return Err(vec![TemplateError::new(Flaw::Template(text), None)]);
+        }
+        if let Some(offset) = source.find(MARK) {
+            let text = "the template holds a control character".to_owned();
+            return Err(vec![TemplateError::new(Flaw::Template(text), Some(offset))]);
+        }
+        if !["{{", "{%", "{#"].iter().any(|tag| source.contains(tag)) {
+            let statement = super::page::build(source, &options).map_err(|error| vec![error])?;
+            return Ok(Self { source: Source::Fixed(Arc::new(statement)), options });
+        }
+        let environment = Box::new(parse(source, &options)?);
+        let variants = Mutex::default();
+        let template = Self { source: Source::Jinja { environment, variants }, options };
+        template.try_out()?;
+        Ok(template)
+    }
+
+    /// The statement for these values, by index of the template's names.
+    ///
+    /// # Errors
+    /// Where the template fails for these values, or makes a statement that safe mode refuses.
+    pub fn render(&self, names: &[Bind]) -> Result<Rendered, TemplateError> {
+        let (environment, variants) = match &self.source {
+            Source::Fixed(statement) => {
+                return Ok(Rendered { statement: statement.clone(), values: Vec::new() });
+            }
+            Source::Jinja { environment, variants } => (environment, variants),
+        };
+        let (text, values) = self.render_text(environment, names)?;
+        if let Some(statement) = variants.lock().get(&text) {
+            return Ok(Rendered { statement: statement.clone(), values });
+        }
+        let statement = Arc::new(
+            super::page::build(&text, &self.options)
+                .map_err(|error| TemplateError::new(error.flaw, None))?,
+        );
+        let mut variants = variants.lock();
+        if variants.len() >= MAX_VARIANTS {
+            variants.clear();
+        }
+        variants.insert(text, statement.clone());
+        Ok(Rendered { statement, values })
+    }
+
+    /// The one statement of a template without Jinja.
+    pub fn fixed(&self) -> Option<&Arc<Statement>> {
+        match &self.source {
+            Source::Fixed(statement) => Some(statement),
+            Source::Jinja { .. } => None,
+        }
+    }
+
+    /// Values to try the template with, by index of its names.
+    pub fn usual_values(&self) -> Vec<Bind> {
+        let usual = |name: &Name| name.samples.first().cloned().unwrap_or(Bind::Null);
+        self.options.names.iter().map(usual).collect()
+    }
+
+    fn render_text(
+        &self,
+        environment: &Environment<'static>,
+        names: &[Bind],
+    ) -> Result<(String, Vec<Bind>), TemplateError> {
+        let collector = Arc::new(Collector::default());
+        let mut context: BTreeMap<&str, Value> = BTreeMap::new();
+        for (name, bind) in self.options.names.iter().zip(names) {
+            context.insert(&name.name, to_value(bind));
+        }
+        context.insert(COLLECTOR, Value::from_dyn_object(collector.clone()));
+        let failed = |error: &Error| TemplateError::new(render_flaw(error), None);
+        let template = environment.get_template(TEMPLATE).map_err(|error| failed(&error))?;
+        let mut text = Capped(Vec::new());
+        template
+            .render_captured_to(Value::from_pairs(context), &mut text)
+            .map_err(|error| failed(&error))?;
+        let values = std::mem::take(&mut *collector.binds.lock());
+        let text = String::from_utf8(text.0)
+            .map_err(|error| TemplateError::new(Flaw::Render(error.to_string()), None))?;
+        Ok((text, values))
+    }
+
+    /// Renders with sample values, so that flaws show at load and not in a request.
+    fn try_out(&self) -> Result<(), Vec<TemplateError>> {
+        let mut errors: Vec<TemplateError> = Vec::new();
+        for trial in trials(&self.options.names) {
+            if let Err(error) = self.render(&trial)
+                && !errors.contains(&error)
+            {
+                errors.push(error);
+            }
+        }
+        if errors.is_empty() { Ok(()) } else { Err(errors) }
+    }
+}
+
+/// Sample values for the names: the usual ones; each other sample alone; the last samples together (a name that may be
+/// absent has NULL last).
+fn trials(names: &[Name]) -> Vec<Vec<Bind>> {
+    let pick = |name: &Name, i: usize| name.samples.get(i).cloned().unwrap_or(Bind::Null);
+    let usual: Vec<Bind> = names.iter().map(|name| pick(name, 0)).collect();
+    let last: Vec<Bind> =
+        names.iter().map(|name| name.samples.last().cloned().unwrap_or(Bind::Null)).collect();
+    let mut trials = vec![usual.clone(), last];
+    for (at, name) in names.iter().enumerate() {
+        for i in 1..name.samples.len() {
+            let mut trial = usual.clone();
+            trial[at] = pick(name, i);
+            trials.push(trial);
+        }
+    }
+    trials.truncate(MAX_TRIALS);
+    trials
+}
+
+fn parse(source: &str, options: &Options) -> Result<Environment<'static>, Vec<TemplateError>> {
+    let mut environment = base_environment(options.dialect);
+    if let Err(error) = environment.add_template_owned(TEMPLATE, source.to_owned()) {
+        let text = error.detail().unwrap_or("syntax error").to_owned();
+        let offset = error.line().map(|line| line_start(source, line));
+        return Err(vec![TemplateError::new(Flaw::Template(text), offset)]);
+    }
+    let mut errors = Vec::new();
+    let is_closed =
+        |name: &str| options.names.iter().any(|known| known.name == name && known.is_closed);
+    for (offset, text) in ident::unsafe_uses(source, is_closed) {
+        let flaw = Flaw::UnsafeValue(format!(
+            "`{text}` makes an identifier of a value that is not closed"
+        ));
+        errors.push(TemplateError::new(flaw, Some(offset)));
+    }
+    if let Ok(template) = environment.get_template(TEMPLATE) {
+        let mut unknown: Vec<String> = template
+            .undeclared_variables(false)
+            .into_iter()
+            .filter(|used| !options.names.iter().any(|name| name.name == *used))
+            .filter(|used| environment.globals().all(|(global, _)| global != used))
+            .collect();
+        unknown.sort();
+        for name in unknown {
+            let offset = source.find(&name);
+            errors.push(TemplateError::new(Flaw::Unbound(name), offset));
+        }
+    }
+    if let Err(error @ LexError::ValueInside { .. }) = lex::cut(&flatten(source), options.dialect) {
+        errors.push(error.into());
+    }
+    if errors.is_empty() { Ok(environment) } else { Err(errors) }
+}
+
+/// The template with each `{{ }}` as a mark and the other tags blank, byte for byte, so that values inside quotes are
+/// found whatever branch they stand in.
+fn flatten(source: &str) -> String {
+    let mut flat = String::with_capacity(source.len());
+    let mut rest = source;
+    while let Some(open) = rest.find('{') {
+        flat.push_str(&rest[..open]);
+        rest = &rest[open..];
+        let (close, is_value) = match rest.as_bytes().get(1) {
+            Some(b'{') => ("}}", true),
+            Some(b'%') => ("%}", false),
+            Some(b'#') => ("#}", false),
+            _ => {
+                flat.push('{');
+                rest = &rest[1..];
+                continue;
+            }
+        };
+        let length = rest.find(close).map_or(rest.len(), |i| i + close.len());
+        if is_value {
+            flat.push(MARK);
+            flat.extend(std::iter::repeat_n('0', length.saturating_sub(2)));
+            flat.push(MARK);
+        } else {
+            flat.extend(rest[..length].bytes().map(|b| if b == b'\n' { '\n' } else { ' ' }));
+        }
+        rest = &rest[length..];
+    }
+    flat.push_str(rest);
+    flat
+}
+
+fn base_environment(dialect: Dialect) -> Environment<'static> {
+    static BASE: LazyLock<Environment<'static>> = LazyLock::new(|| {
+        let mut environment = Environment::new();
+        environment.set_undefined_behavior(UndefinedBehavior::Strict);
+        environment.set_fuel(Some(MAX_RENDER_FUEL));
+        environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
+        environment.remove_global("debug");
+        environment.add_filter("ident", |value: Value| -> Result<Value, Error> {
+            match value.as_str() {
+                Some(text) if !text.is_empty() && !text.contains('\0') => {
+                    Ok(Value::from_object(Identifier(text.to_owned())))
+                }
+                _ => Err(Error::new(ErrorKind::InvalidOperation, "ident needs a text")),
+            }
+        });
+        environment
+    });
+    let mut environment = BASE.clone();
+    environment.set_formatter(move |out, state, value| {
+        if let Some(Identifier(name)) = value.downcast_object_ref() {
+            return out.write_str(&dialect.quote(name)).map_err(Error::from);
+        }
+        let collector = state.lookup(COLLECTOR);
+        let Some(collector) = collector.as_ref().and_then(Value::downcast_object_ref::<Collector>)
+        else {
+            return Err(Error::new(ErrorKind::InvalidOperation, "no place for values"));
+        };
+        let (number, is_array) = collector.push(value)?;
+        let suffix = if is_array { "a" } else { "" };
+        out.write_fmt(format_args!("{MARK}{number}{suffix}{MARK}")).map_err(Error::from)
+    });
+    environment
+}
+
+/// What `ident` makes: text that goes out quoted.
+#[derive(Debug)]
+struct Identifier(String);
+
+impl Object for Identifier {}
+
+/// Takes the values of one rendering.
+#[derive(Debug, Default)]
+struct Collector {
+    binds: Mutex<Vec<Bind>>,
+}
+
+impl Object for Collector {}
+
+impl Collector {
+    fn push(&self, value: &Value) -> Result<(usize, bool), Error> {
+        let refuse = |text: &'static str| Error::new(ErrorKind::InvalidOperation, text);
+        if value.as_str().is_some_and(|text| text.contains(MARK)) {
+            return Err(refuse("the text of a block cannot be a value"));
+        }
+        let bind = from_value(value).ok_or_else(|| refuse("this kind of value cannot be bound"))?;
+        let is_array = matches!(bind, Bind::Array(_));
+        let mut binds = self.binds.lock();
+        if binds.len() >= MAX_RENDERED_VALUES {
+            return Err(refuse("the template binds too many values"));
+        }
+        binds.push(bind);
+        Ok((binds.len() - 1, is_array))
+    }
+}
+
+/// Byte offset of a line, counted from 1.
+fn line_start(source: &str, line: usize) -> usize {
+    source.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum()
+}
+
+fn render_flaw(error: &Error) -> Flaw {
+    let text = error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
+    Flaw::Render(match error.line() {
+        Some(line) => format!("{text} (line {line} of the template)"),
+        None => text,
+    })
+}
+
+fn to_value(bind: &Bind) -> Value {
+    match bind {
+        Bind::Null => Value::from(()),
+        Bind::Bool(b) => Value::from(*b),
+        Bind::Int(n) => Value::from(*n),
+        Bind::Number(digits) => match digits.parse::<f64>() {
+            // Only where no digit is lost; else the digits stay, as text.
+            Ok(number) if number.to_string() == *digits => Value::from(number),
+            _ => Value::from(digits.as_str()),
+        },
+        Bind::Text(text) => Value::from(text.as_str()),
+        Bind::Date(_) | Bind::DateTime(..) => Value::from(bind.to_text()),
+        Bind::Json(text) => serde_json::from_str::<serde_json::Value>(text)
+            .map_or_else(|_| Value::from(text.as_str()), |json| Value::from(Serde(json))),
+        Bind::Array(items) => Value::from_iter(items.iter().map(to_value)),
+    }
+}
+
+fn from_value(value: &Value) -> Option<Bind> {
+    match value.kind() {
+        ValueKind::None => Some(Bind::Null),
+        ValueKind::Bool => Some(Bind::Bool(value.is_true())),
+        ValueKind::Number => Some(match value.as_i64() {
+            Some(n) if value.is_integer() => Bind::Int(n),
+            _ => Bind::Number(value.to_string()),
+        }),
+        ValueKind::String => Some(Bind::Text(value.as_str()?.to_owned())),
+        ValueKind::Seq | ValueKind::Iterable => value
+            .try_iter()
+            .ok()?
+            .map(|item| from_value(&item))
+            .collect::<Option<_>>()
+            .map(Bind::Array),
+        ValueKind::Map => serde_json::to_string(value).ok().map(Bind::Json),
+        _ => None,
+    }
+}
+
+/// Takes rendered text up to the limit of a statement.
+struct Capped(Vec<u8>);
+
+impl io::Write for &mut Capped {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.0.len() + bytes.len() > MAX_STATEMENT_BYTES {
+            return Err(io::Error::other("the rendered statement is too long"));
+        }
+        self.0.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

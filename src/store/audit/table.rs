@@ -1,0 +1,113 @@
+//! The statements on the audit table.
+
+use jiff::Timestamp;
+use sqlx::{Connection as _, QueryBuilder};
+
+use super::record::{AuditEntry, AuditRecord, COLUMNS};
+use crate::observe::code::Code;
+use crate::store::backend::{Connection, Db};
+use crate::store::{Store, StoreError};
+
+/// Most entries that one read returns.
+pub const MAX_RECENT: u32 = 1000;
+
+/// Rows of one INSERT: enough to make a statement's fixed cost small, few enough for every database's limit on binds.
+const ROWS_PER_INSERT: usize = 64;
+
+/// Which entries to read; what is not given does not matter.
+#[derive(Clone, Debug, Default)]
+pub struct AuditFilter {
+    /// Interface code.
+    pub interface: Option<String>,
+    /// Name of the principal.
+    pub principal: Option<String>,
+    pub code: Option<Code>,
+    pub request_id: Option<String>,
+    /// Calls that came in at this time or later.
+    pub from: Option<Timestamp>,
+    /// Calls that came in before this time.
+    pub to: Option<Timestamp>,
+    /// Only entries older than the entry with this id: the last one of the page before.
+    pub before_id: Option<i64>,
+}
+
+impl Store {
+    /// The newest matching entries first, at most `limit` and never more than [`MAX_RECENT`].
+    pub async fn audit_recent(
+        &self,
+        filter: &AuditFilter,
+        limit: u32,
+    ) -> Result<Vec<AuditEntry>, StoreError> {
+        let AuditFilter { interface, principal, code, request_id, from, to, before_id } = filter;
+        let mut query =
+            QueryBuilder::<Db>::new(format!("SELECT id, {COLUMNS} FROM audit WHERE 1 = 1"));
+        if let Some(interface) = interface {
+            query.push(" AND interface = ").push_bind(interface);
+        }
+        if let Some(principal) = principal {
+            query.push(" AND principal = ").push_bind(principal);
+        }
+        if let Some(code) = code {
+            query.push(" AND code = ").push_bind(code.as_str());
+        }
+        if let Some(request_id) = request_id {
+            query.push(" AND request_id = ").push_bind(request_id);
+        }
+        if let Some(from) = from {
+            query.push(" AND at >= ").push_bind(from.as_microsecond());
+        }
+        if let Some(to) = to {
+            query.push(" AND at < ").push_bind(to.as_microsecond());
+        }
+        if let Some(id) = before_id {
+            query
+                .push(" AND (at, id) < (SELECT at, id FROM audit WHERE id = ")
+                .push_bind(id)
+                .push(")");
+        }
+        query.push(" ORDER BY at DESC, id DESC LIMIT ").push_bind(i64::from(limit.min(MAX_RECENT)));
+        let rows = query.build().fetch_all(&self.read).await?;
+        Ok(rows.iter().map(AuditEntry::from_row).collect::<Result<_, _>>()?)
+    }
+
+    /// Writes all records in one transaction. On an error none of them is stored, or whether they are is unknown.
+    pub(super) async fn insert_audit(&self, records: &[AuditRecord]) -> Result<(), StoreError> {
+        let mut connection = self.write.acquire().await?;
+        let inserted = insert_on(&mut connection, records).await;
+        if inserted.is_err() {
+            // A full disk ends the transaction in the database but not in the driver: start afresh.
+            connection.close_on_drop();
+        }
+        Ok(inserted?)
+    }
+
+    /// Deletes at most `limit` of the records that came in before `cutoff`; returns how many.
+    pub(super) async fn expire_audit(
+        &self,
+        cutoff: Timestamp,
+        limit: u32,
+    ) -> Result<u64, StoreError> {
+        let mut delete = QueryBuilder::<Db>::new(
+            "DELETE FROM audit WHERE id IN (SELECT id FROM audit WHERE at < ",
+        );
+        delete
+            .push_bind(cutoff.as_microsecond())
+            .push(" ORDER BY at LIMIT ")
+            .push_bind(i64::from(limit))
+            .push(")");
+        Ok(delete.build().execute(&self.write).await?.rows_affected())
+    }
+}
+
+async fn insert_on(
+    connection: &mut Connection,
+    records: &[AuditRecord],
+) -> Result<(), sqlx::Error> {
+    let mut transaction = connection.begin().await?;
+    for chunk in records.chunks(ROWS_PER_INSERT) {
+        let mut insert = QueryBuilder::<Db>::new(format!("INSERT INTO audit ({COLUMNS}) "));
+        insert.push_values(chunk, |mut row, record| record.bind(&mut row));
+        insert.build().execute(&mut *transaction).await?;
+    }
+    transaction.commit().await
+}

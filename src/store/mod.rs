@@ -1,0 +1,46 @@
+//! The appliance's own state, in a database of its own: today the audit trail.
+
+use std::path::PathBuf;
+
+pub mod audit;
+mod backend;
+
+pub use audit::{AuditEntry, AuditFilter, AuditLog, AuditRecord};
+
+/// An open store. Cloning shares the connections.
+#[derive(Clone, Debug)]
+pub struct Store {
+    write: backend::Pool,
+    read: backend::Pool,
+}
+
+/// Why the store did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Not a store this build can open.
+    #[error("store `{0}` is not supported: give a file path or `sqlite:///path`")]
+    Unsupported(String),
+    #[error("store file {path}: {source}")]
+    File { path: PathBuf, source: std::io::Error },
+    /// The schema could not be brought up to date, or a newer version wrote it.
+    #[error("store schema: {0}")]
+    Migrate(#[from] sqlx::migrate::MigrateError),
+    /// The database refused: locked, full, broken.
+    #[error("store: {0}")]
+    Database(#[from] sqlx::Error),
+}
+
+impl Store {
+    /// Opens the store at `url` (`sqlite:///path/to/file` or a plain path), creating the directory, the file (mode
+    /// 0600) and the schema where they are missing.
+    pub async fn open(url: &str) -> Result<Self, StoreError> {
+        let (write, read) = backend::open(url).await?;
+        Ok(Self { write, read })
+    }
+
+    /// Closes all connections; what was committed is then in the database file itself.
+    pub async fn close(&self) {
+        self.read.close().await;
+        self.write.close().await;
+    }
+}
