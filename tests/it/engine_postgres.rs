@@ -1,1 +1,12 @@
-//! x
+//! The engine for `postgres` against a real server, named by `TIDEGATE_TEST_POSTGRES_URL`.
+#![allow(clippy::unwrap_used, reason = "a test ends where something is missing")]
+
+mod binds;
+mod cancel;
+mod compare;
+mod own_types;
+mod pool;
+mod recovery;
+mod support;
+mod tls;
+mod types;

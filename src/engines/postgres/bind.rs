@@ -42,7 +42,7 @@ impl ToSql for Parameter<'_> {
     to_sql_checked!();
 }
 
-/// Refuses what PostgreSQL cannot hold in any text: the character U+0000.
+/// Refuses what the server cannot hold in any text: the character U+0000.
 ///
 /// # Errors
 /// [`EngineError::BadValue`] with the position of the first such value.
@@ -77,8 +77,11 @@ fn text_for(bind: &Bind, ty: &Type) -> String {
         (Bind::Date(_) | Bind::DateTime(..), _) if is_json(ty) => bind.to_json(),
         (Bind::Date(date), _) => date_text(*date, ""),
         (Bind::DateTime(at, offset), _) => {
-            let time = format!("T{}{}", at.time(), offset.map(offset_text).unwrap_or_default());
-            date_text(at.date(), &time)
+            let time = format!("{}{}", at.time(), offset.map(offset_text).unwrap_or_default());
+            if matches!(*ty, Type::TIME | Type::TIMETZ) {
+                return time;
+            }
+            date_text(at.date(), &format!("T{time}"))
         }
         (Bind::Array(items), _) if *ty == Type::INT2_VECTOR || *ty == Type::OID_VECTOR => {
             items.iter().map(Bind::to_text).collect::<Vec<_>>().join(" ")

@@ -11,6 +11,7 @@ use tokio_postgres::config::SslMode;
 use tokio_postgres::{Client, NoTls};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+use super::address::Address;
 use super::error;
 use super::statements::{Prepared, Statements};
 use super::tls;
@@ -18,11 +19,17 @@ use crate::engines::{EngineConfig, EngineError};
 
 const DEFAULT_PORT: u16 = 5432;
 
+/// The session parameter that holds the server's version, such as `15.4 (Debian)`.
+const VERSION: &str = "server_version";
+
+/// From this version on, errors say which parameter they are about.
+const NAMES_PARAMETERS_FROM: u32 = 14;
+
 /// How much later than the gateway the server's own `statement_timeout` fires.
 const STATEMENT_TIMEOUT_SLACK_MS: u64 = 2_000;
 
 /// Quiet time after which the operating system asks whether the server is still there.
-const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
+const KEEPALIVE_IDLE: Duration = Duration::from_mins(1);
 
 /// Longest wait for the server to take a cancel request.
 const CANCEL_TIMEOUT: Duration = Duration::from_secs(2);
@@ -59,24 +66,46 @@ impl Connector {
         })
     }
 
+    /// Tries the addresses of the host one after the other.
     async fn open(&self) -> Result<Connection, EngineError> {
+        let (host, port) = (&self.config.host, self.config.port.unwrap_or(DEFAULT_PORT));
+        let unknown = |reason: String| EngineError::Unavailable(format!("{host}: {reason}"));
+        let addresses = Address::resolve(host, port).await.map_err(|e| unknown(e.to_string()))?;
+        let mut failure = unknown("no address".into());
+        for address in addresses {
+            match self.open_at(address).await {
+                Ok(connection) => return Ok(connection),
+                Err(error) => failure = error,
+            }
+        }
+        Err(failure)
+    }
+
+    async fn open_at(&self, address: Address) -> Result<Connection, EngineError> {
         let runtime = self.runtime();
         let mut config = self.driver_config();
-        let (client, driver) = if let Some(tls) = self.tls()? {
+        if let Some(ip) = address.ip() {
+            config.hostaddr(ip);
+        }
+        let (client, driver, version) = if let Some(tls) = self.tls()? {
             config.ssl_mode(SslMode::Require);
             let (client, driver) =
                 config.connect(tls.clone()).await.map_err(|e| error::unavailable(&e))?;
-            (client, runtime.spawn(drive(driver)).abort_handle())
+            let version = major_version(driver.parameter(VERSION));
+            (client, runtime.spawn(drive(driver)).abort_handle(), version)
         } else {
             config.ssl_mode(SslMode::Disable);
             let (client, driver) =
                 config.connect(NoTls).await.map_err(|e| error::unavailable(&e))?;
-            (client, runtime.spawn(drive(driver)).abort_handle())
+            let version = major_version(driver.parameter(VERSION));
+            (client, runtime.spawn(drive(driver)).abort_handle(), version)
         };
         Ok(Connection {
             client,
+            address,
             statements: Mutex::new(Statements::default()),
             opened_at: Instant::now(),
+            names_parameters: version >= NAMES_PARAMETERS_FROM,
             runtime,
             driver,
             cancels: AtomicU32::new(0),
@@ -128,16 +157,16 @@ impl Connector {
     /// Asks the server, on a connection of its own, to cancel whatever `connection` is running.
     pub(super) async fn cancel(&self, connection: &Connection) {
         let token = connection.client.cancel_token();
-        let request = async {
-            match self.tls() {
-                Ok(Some(tls)) => token.cancel_query(tls.clone()).await.is_ok(),
-                Ok(None) => token.cancel_query(NoTls).await.is_ok(),
-                Err(_) => false,
-            }
-        };
+        let tls = self.tls().unwrap_or_default();
+        let request = connection.address.cancel(&token, &self.config.host, tls);
         // A request that fails is repeated by the caller until its grace is over.
         let _ = tokio::time::timeout(CANCEL_TIMEOUT, request).await;
     }
+}
+
+fn major_version(version: Option<&str>) -> u32 {
+    let digits = version.and_then(|text| text.split(|c: char| !c.is_ascii_digit()).next());
+    digits.and_then(|digits| digits.parse().ok()).unwrap_or(0)
 }
 
 /// Drives a connection to its end; whoever waits for an answer learns of a failure from its own call.
@@ -150,32 +179,34 @@ async fn drive<F: Future<Output = Result<(), tokio_postgres::Error>>>(driver: F)
 /// An open connection.
 pub(super) struct Connection {
     pub(super) client: Client,
+    address: Address,
     pub(super) statements: Mutex<Statements>,
     pub(super) opened_at: Instant,
+    /// The server says which parameter a value does not fit.
+    pub(super) names_parameters: bool,
     /// Where clean-up runs when a query's future is dropped.
     pub(super) runtime: Handle,
     driver: AbortHandle,
-    /// Cancels under way: whatever runs now may be hit by them.
+    /// Cancels announced so far.
     cancels: AtomicU32,
     /// The latest query that has had an answer: all those before it have ended.
     reached: AtomicU64,
 }
 
 impl Connection {
-    /// Notes that the query `ticket` has its first answer; false: a cancel is under way that may hit it.
-    pub(super) fn reach(&self, ticket: u64) -> bool {
+    /// Notes that the query `ticket` has its first answer: all those before it have ended.
+    pub(super) fn reach(&self, ticket: u64) {
         self.reached.fetch_max(ticket, Ordering::SeqCst);
-        self.cancels.load(Ordering::SeqCst) == 0
     }
 
-    /// Announces a cancel; until [`Self::end_cancel`], whatever gets its first answer may be hit by it.
+    /// Announces a cancel. Queries that were sent before it and are reached after it may be hit by it.
     pub(super) fn begin_cancel(&self) {
         self.cancels.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// The cancel has had its effect, or never will.
-    pub(super) fn end_cancel(&self) {
-        self.cancels.fetch_sub(1, Ordering::SeqCst);
+    /// How many cancels were announced so far.
+    pub(super) fn cancels(&self) -> u32 {
+        self.cancels.load(Ordering::SeqCst)
     }
 
     /// Whether a query later than `ticket` has had an answer, so that a cancel would hit that one.

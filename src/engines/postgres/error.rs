@@ -62,8 +62,9 @@ pub(super) fn statement(error: &Error) -> EngineError {
     EngineError::Statement { code: db.code().code().to_owned(), message: text(error) }
 }
 
-/// An error from the time when values are bound: before anything is run.
-pub(super) fn binding(error: &Error, binds: usize) -> EngineError {
+/// An error from the time when values are bound: before anything is run. `names_parameters`: the server says which
+/// parameter it is.
+pub(super) fn binding(error: &Error, binds: usize, names_parameters: bool) -> EngineError {
     let Some(db) = error.as_db_error() else {
         return statement(error);
     };
@@ -71,8 +72,7 @@ pub(super) fn binding(error: &Error, binds: usize) -> EngineError {
     if let Some(number) = named.filter(|number| (1..=binds).contains(number)) {
         return EngineError::BadValue { position: Some(number - 1), message: text(error) };
     }
-    // Servers before 14 do not say which parameter it is.
-    if binds > 0 && is_input_error(db.code()) {
+    if !names_parameters && binds > 0 && is_input_error(db.code()) {
         return EngineError::BadValue { position: None, message: text(error) };
     }
     statement(error)

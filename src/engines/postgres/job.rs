@@ -22,6 +22,8 @@ const TRUSTED: Duration = Duration::from_millis(500);
 pub(super) struct Job<'p> {
     pub(super) pool: &'p Arc<Pool>,
     pub(super) query: Query,
+    /// It has not yet been moved too often.
+    pub(super) may_move: bool,
 }
 
 /// How an attempt ended that may be followed by another one.
@@ -33,7 +35,11 @@ pub(super) enum Setback {
         ran: bool,
     },
     /// A cancel meant for another query hit this one, or may do so.
-    Stray(EngineError),
+    Stray {
+        error: EngineError,
+        /// The cancel was meant for a query of this engine; otherwise somebody else sent it.
+        ours: bool,
+    },
     /// The prepared statement was out of date; nothing has been run.
     Stale(EngineError),
     /// It waited behind a slow query, and has a place elsewhere now.
@@ -111,9 +117,9 @@ impl Job<'_> {
             if Instant::now() >= self.query.deadline {
                 return Err(EngineError::Timeout.into());
             }
-            if self.query.read_only && lease.is_stuck() {
-                let anywhere = Need { share: Share::WithAny, newer_than: None };
-                if let Some(place) = self.pool.try_acquire(anywhere) {
+            if self.may_move && self.query.read_only && lease.is_stuck() {
+                let elsewhere = Need { share: Share::IfFull, newer_than: None };
+                if let Some(place) = self.pool.try_acquire(elsewhere) {
                     return Err(Setback::Moved(place));
                 }
             }
@@ -135,12 +141,17 @@ impl Job<'_> {
             },
             Trouble::Garbled => protocol(failure.to_string()).into(),
             Trouble::Cancelled if self.is_over(failure) => EngineError::Timeout.into(),
-            Trouble::Cancelled => Setback::Stray(error::statement(failure)),
+            Trouble::Cancelled => {
+                Setback::Stray { error: error::statement(failure), ours: lease.is_endangered() }
+            }
             Trouble::Stale if stage == Stage::Binding => {
                 lease.connection.forget(&self.query.sql);
                 Setback::Stale(error::statement(failure))
             }
-            _ if stage == Stage::Binding => error::binding(failure, self.query.binds.len()).into(),
+            _ if stage == Stage::Binding => {
+                let names_parameters = lease.connection.names_parameters;
+                error::binding(failure, self.query.binds.len(), names_parameters).into()
+            }
             _ => error::statement(failure).into(),
         }
     }

@@ -23,13 +23,16 @@ pub(super) struct Lease {
     ticket: u64,
     /// How long the connection had been idle.
     pub(super) quiet: Duration,
+    /// How many cancels the connection had seen.
+    cancels: u32,
     ended: bool,
 }
 
 impl Lease {
     pub(super) fn new(pool: Arc<Pool>, place: Place) -> Self {
         let Place { connection, ticket, quiet } = place;
-        Self { pool, connection, ticket, quiet, ended: false }
+        let cancels = connection.cancels();
+        Self { pool, connection, ticket, quiet, cancels, ended: false }
     }
 
     /// Takes a new place behind all others on the connection: something is about to be sent anew.
@@ -37,9 +40,14 @@ impl Lease {
         self.ticket = self.pool.state.lock().slots.requeue(&self.connection, self.ticket);
     }
 
-    /// Notes the first answer; false: a cancel meant for another may hit this query.
-    pub(super) fn reach(&self) -> bool {
-        self.connection.reach(self.ticket)
+    /// Notes the first answer.
+    pub(super) fn reach(&self) {
+        self.connection.reach(self.ticket);
+    }
+
+    /// Whether a cancel meant for another query may hit this one, or has done so.
+    pub(super) fn is_endangered(&self) -> bool {
+        self.connection.cancels() != self.cancels
     }
 
     /// Whether the query waits behind a slow one.
@@ -105,18 +113,20 @@ async fn clean_up(pool: Arc<Pool>, connection: Arc<Connection>, ticket: u64) {
             continue;
         }
         let may_cancel = pool.state.lock().slots.may_cancel(&connection, ticket);
-        if may_cancel == Cancel::Wait {
+        if may_cancel == Cancel::Wait
+            || (may_cancel == Cancel::IfNotReached && connection.is_past(ticket))
+        {
             continue;
         }
         // Announced first and looked at afterwards: a query reached in between sees the announcement.
         connection.begin_cancel();
-        if may_cancel == Cancel::Freely || !connection.is_past(ticket) {
+        let hits_nobody = may_cancel == Cancel::Freely || !connection.is_past(ticket);
+        if hits_nobody {
             pool.connector.cancel(&connection).await;
             let now = Instant::now();
             first_cancel.get_or_insert(now);
             last_cancel = Some(now);
         }
-        connection.end_cancel();
     };
     let mut state = pool.state.lock();
     if is_alive {

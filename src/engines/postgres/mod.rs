@@ -1,4 +1,4 @@
-//! The PostgreSQL engine: a pool of pipelined connections, prepared statements, rows decoded from the wire.
+//! The engine for `postgres`: a pool of pipelined connections, prepared statements, rows decoded from the wire.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,9 +11,10 @@ use self::connection::Connector;
 use self::error::Trouble;
 use self::pool::Pool;
 use self::run::Run;
-use self::slots::{Need, Share};
+use self::slots::{Need, STUCK, Share};
 use super::{Column, Done, Engine, EngineConfig, EngineError, PoolStats, Query, RowSink};
 
+mod address;
 mod bind;
 mod connection;
 mod decode;
@@ -110,7 +111,7 @@ impl Engine for Postgres {
 }
 
 /// A query that runs for longer than this counts as slow.
-const SLOW: Duration = Duration::from_millis(10);
+const SLOW: Duration = STUCK;
 
 /// A statement is known to be slow from this score on: `SLOW_STEP` for each slow run, one less for each fast one.
 const SLOW_FROM: u8 = 4;

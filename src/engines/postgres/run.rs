@@ -23,8 +23,11 @@ const LONG_RESULT_BYTES: usize = 64 * 1024;
 /// Rows between two looks at the clock while they come without a pause.
 const ROWS_PER_LOOK: u32 = 1024;
 
-/// Most runs of one query, for whatever reasons.
-const MAX_ATTEMPTS: u8 = 4;
+/// Most moves of one query away from slow ones.
+const MAX_MOVES: u8 = 4;
+
+/// Most runs again of one query because cancels of its neighbours could have hit it.
+const MAX_STRAYS: u8 = 16;
 
 /// A query, its sink, and how far they are.
 pub(super) struct Run<'p, S> {
@@ -40,7 +43,13 @@ pub(super) struct Run<'p, S> {
 
 impl<'p, S: RowSink> Run<'p, S> {
     pub(super) fn new(pool: &'p Arc<Pool>, query: Query, sink: S) -> Self {
-        Self { job: Job { pool, query }, sink, given: None, delivered: false, ran: None }
+        Self {
+            job: Job { pool, query, may_move: true },
+            sink,
+            given: None,
+            delivered: false,
+            ran: None,
+        }
     }
 
     /// Runs the query to its end.
@@ -49,7 +58,8 @@ impl<'p, S: RowSink> Run<'p, S> {
         let mut need = Need { share, newer_than: None };
         let mut place = None;
         let (mut may_reconnect, mut may_repeat, mut may_reprepare) = (true, true, true);
-        for _ in 0..MAX_ATTEMPTS {
+        let (mut moves, mut strays) = (0, 0);
+        loop {
             let lease = match place.take() {
                 Some(lease) => lease,
                 None => self.job.pool.acquire(need, self.job.query.deadline).await?,
@@ -60,20 +70,24 @@ impl<'p, S: RowSink> Run<'p, S> {
             };
             let again = self.job.query.read_only && !self.delivered;
             match setback {
-                Setback::Final(error) => return Err(error),
-                Setback::Moved(lease) => place = Some(lease),
+                Setback::Moved(lease) => {
+                    moves += 1;
+                    self.job.may_move = moves < MAX_MOVES;
+                    place = Some(lease);
+                }
                 Setback::Broken { ran, .. } if may_reconnect && (again || !ran) => {
                     may_reconnect = false;
                     need.newer_than = Some(Instant::now());
                 }
-                Setback::Stray(_) if may_repeat && again => may_repeat = false,
+                Setback::Stray { ours: true, .. } if strays < MAX_STRAYS && again => strays += 1,
+                Setback::Stray { ours: false, .. } if may_repeat && again => may_repeat = false,
                 Setback::Stale(_) if may_reprepare => may_reprepare = false,
-                Setback::Broken { error, .. } | Setback::Stray(error) | Setback::Stale(error) => {
-                    return Err(error);
-                }
+                Setback::Final(error)
+                | Setback::Broken { error, .. }
+                | Setback::Stray { error, .. }
+                | Setback::Stale(error) => return Err(error),
             }
         }
-        Err(EngineError::Unavailable("no undisturbed run".into()))
     }
 
     /// One run. A lease that has not ended by then is dropped, which cancels the query.
@@ -90,9 +104,11 @@ impl<'p, S: RowSink> Run<'p, S> {
             Ok(rows) => rows,
             Err(failure) => return Err(self.job.failed(&failure, Stage::Binding, &mut lease)),
         };
-        if !lease.reach() && self.job.query.read_only {
+        lease.reach();
+        if self.job.query.read_only && lease.is_endangered() {
             // The cancel of another query could still hit this one in the midst of its rows.
-            return Err(Setback::Stray(EngineError::Unavailable("cancelled by accident".into())));
+            let error = EngineError::Unavailable("cancelled by accident".into());
+            return Err(Setback::Stray { error, ours: true });
         }
         clock.as_mut().reset(self.job.query.deadline.into());
         self.rows(pin!(rows), &prepared, &mut lease, clock).await
@@ -143,9 +159,10 @@ impl<'p, S: RowSink> Run<'p, S> {
             }
         }
         self.give_columns(prepared)?;
-        self.ran = lease.finish();
         if !self.job.query.read_only && may_change_session(&self.job.query.sql) {
             lease.retire();
+        } else {
+            self.ran = lease.finish();
         }
         let affected_rows = if prepared.columns.is_empty() { rows.rows_affected() } else { None };
         Ok(Done { affected_rows: affected_rows.unwrap_or(0) })

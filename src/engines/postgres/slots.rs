@@ -15,8 +15,9 @@ pub(super) const MAX_IN_FLIGHT: usize = 32;
 /// A connection whose running query is older than this takes no other.
 pub(super) const YOUNG: Duration = Duration::from_millis(3);
 
-/// A query behind one that runs for longer than this moves to another connection.
-pub(super) const STUCK: Duration = Duration::from_millis(10);
+/// A query behind one that runs for longer than this moves to another connection. Shorter, and pauses of a loaded
+/// machine would look like slow queries.
+pub(super) const STUCK: Duration = Duration::from_millis(25);
 
 /// Pause after a failed attempt to connect, while other connections are alive.
 const RECONNECT_PAUSE: Duration = Duration::from_millis(250);
@@ -188,8 +189,14 @@ impl Slots {
                 break;
             }
         }
-        let idle = best.is_some_and(|(_, load)| load == 0);
-        let open_another = room && !idle && usable + self.opening < SHARED_CONNECTIONS;
+        // Nobody waits for the connection that is to relieve a shared one, so one at a time will do.
+        let wanted = match best {
+            Some((_, 0)) => 0,
+            Some(_) => 1,
+            None => self.waiting.max(1),
+        };
+        let open_another =
+            room && self.opening < wanted && usable + self.opening < SHARED_CONNECTIONS;
         Pick { place: best.map(|(index, _)| self.take(index, now)), open_another }
     }
 

@@ -6,7 +6,7 @@ use crate::engines::EngineError;
 
 /// The geometric types.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Shape {
+pub(in crate::engines::postgres) enum Shape {
     Point,
     Line,
     Segment,

@@ -340,6 +340,7 @@ fn plan_simple(ty: &Type) -> Decoder {
         Type::TID => Decoder::Tid,
         Type::VOID => Decoder::Void,
         Type::RECORD => Decoder::Record,
+        Type::RECORD_ARRAY => Decoder::Array(Box::new(Decoder::Record)),
         // Extension types have no fixed number; these keep their names and wire formats.
         _ => match ty.name() {
             "citext" => Decoder::Text,

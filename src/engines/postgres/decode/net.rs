@@ -56,8 +56,7 @@ pub(super) fn push_address(bytes: &[u8], out: &mut String) -> Result<(), EngineE
 fn push_ipv6(address: Ipv6Addr, out: &mut String) {
     let words = address.segments();
     let leading_zeros = words.iter().take_while(|word| **word == 0).count();
-    let holds_ipv4 = leading_zeros == 6 || (leading_zeros == 7 && words[7] != 1);
-    let _ = if holds_ipv4 {
+    let _ = if leading_zeros == 6 {
         let [.., a, b, c, d] = address.octets();
         write!(out, "::{a}.{b}.{c}.{d}")
     } else {

@@ -67,7 +67,7 @@ fn push_group(group: u16, out: &mut String) -> Result<(), EngineError> {
         *digit = b'0' + u8::try_from(rest % 10).expect("a remainder of ten fits");
         rest /= 10;
     }
-    text.iter().for_each(|digit| out.push(char::from(*digit)));
+    out.extend(text.map(char::from));
     Ok(())
 }
 
@@ -79,7 +79,8 @@ pub(super) fn money(cents: i64, out: &mut String) -> Cell<'_> {
     Cell::Decimal(out)
 }
 
-/// A float as the server prints it: shortest digits, with an exponent from `1e+15` up (`1e+06` for 32 bits) and below `0.0001`.
+/// A float as the server prints it: shortest digits, with an exponent from `1e+15` up (`1e+06` for 32 bits) and below
+/// `0.0001`.
 pub(super) fn push_float(scientific: &str, digits_shown: i32, out: &mut String) {
     let Some((mantissa, exponent)) = scientific.split_once('e') else {
         out.push_str(match scientific {
