@@ -59,7 +59,8 @@ pub struct Encoder {
     /// Whether the statement returned columns at all.
     has_columns: bool,
     figures: Vec<(String, Option<usize>, Figure)>,
-    xlsx: Option<XlsxWriter>,
+    /// Boxed: it is large, and rare.
+    xlsx: Option<Box<XlsxWriter>>,
     rows: u64,
     scratch: String,
 }
@@ -141,7 +142,7 @@ impl Encoder {
                 let headers: Vec<HeaderCell> =
                     self.columns.iter().map(|c| header(response, c)).collect();
                 let sheet = self.interface.name.as_deref().unwrap_or(&self.interface.code);
-                self.xlsx = Some(XlsxWriter::new(sheet, &headers).map_err(value_error)?);
+                self.xlsx = Some(Box::new(XlsxWriter::new(sheet, &headers).map_err(value_error)?));
             }
         }
         Ok(())

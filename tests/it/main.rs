@@ -5,4 +5,6 @@
 mod engine_mysql;
 mod engine_postgres;
 mod engine_sqlite;
+mod smoke;
 mod store;
+mod support;

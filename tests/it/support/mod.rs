@@ -1,0 +1,373 @@
+//! Builders for tests: a definitions tree in a folder, a gateway process that serves it, a client that calls it.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use tempfile::TempDir;
+
+/// Key of the consumer `tester`, whose role grants everything.
+pub const KEY: &str = "test-key";
+/// Longest wait for something that must happen.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Lower-case SHA-256 of a key, as definitions hold it.
+pub fn sha256(key: &str) -> String {
+    Sha256::digest(key).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// URL of a test server from the environment, as `scheme://user:password@host:port/database`.
+pub fn server_url(variable: &str) -> Server {
+    let url = std::env::var(variable).unwrap_or_else(|_| {
+        panic!("{variable} is not set: run the tests with `make test`, or name a server")
+    });
+    let rest = url.split_once("://").unwrap().1;
+    let (login, place) = rest.split_once('@').unwrap();
+    let (user, password) = login.split_once(':').unwrap();
+    let (address, database) = place.split_once('/').unwrap();
+    let (host, port) = address.split_once(':').unwrap();
+    let own = |text: &str| text.to_owned();
+    Server {
+        host: own(host),
+        port: port.parse().unwrap(),
+        user: own(user),
+        password: own(password),
+        database: own(database),
+    }
+}
+
+/// A database server to test against.
+#[derive(Clone, Debug)]
+pub struct Server {
+    pub host: String,
+    pub port: u16,
+    pub user: String,
+    pub password: String,
+    pub database: String,
+}
+
+/// A definitions tree in a temporary folder. Starts with a role `all`, and a consumer `tester` with [`KEY`].
+pub struct Tree {
+    pub dir: TempDir,
+}
+
+impl Tree {
+    pub fn new() -> Self {
+        let tree = Self { dir: tempfile::tempdir().unwrap() };
+        let policies = format!(
+            "kind: role\nname: all\ninterfaces: [\"*\"]\n---\nkind: consumer\nname: tester\nroles: [all]\n\
+             claims: {{region: east}}\napi_keys: [{{id: a, sha256: \"{}\"}}]\n",
+            sha256(KEY)
+        );
+        tree.write("policies/base.yaml", &policies);
+        tree
+    }
+
+    pub fn root(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Writes a file, replacing it as an editor would: in one step.
+    pub fn write(&self, path: &str, text: &str) -> &Self {
+        let path = self.root().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let beside = path.with_extension("tmp~");
+        fs::write(&beside, text).unwrap();
+        fs::rename(beside, path).unwrap();
+        self
+    }
+
+    /// A SQLite datasource `lite` that is made by `sql`.
+    pub fn sqlite(&self, sql: &str) -> &Self {
+        self.write("datasources/lite.sql", sql);
+        self.write(
+            "datasources/lite.yaml",
+            "kind: datasource\nid: lite\ntype: sqlite\npath: data/lite.db\ninit: datasources/lite.sql\n",
+        )
+    }
+
+    /// A datasource `pg` on the PostgreSQL test server.
+    pub fn postgres(&self) -> &Self {
+        self.server("pg", "postgres", &server_url("TIDEGATE_TEST_POSTGRES_URL"))
+    }
+
+    /// A datasource `my` on the MariaDB test server.
+    pub fn mysql(&self) -> &Self {
+        self.server("my", "mysql", &server_url("TIDEGATE_TEST_MYSQL_URL"))
+    }
+
+    /// A datasource on a server.
+    pub fn server(&self, id: &str, kind: &str, server: &Server) -> &Self {
+        let Server { host, port, user, password, database } = server;
+        self.write(&format!("secrets/{id}"), password);
+        self.write(
+            &format!("datasources/{id}.yaml"),
+            &format!(
+                "kind: datasource\nid: {id}\ntype: {kind}\nhost: {host}\nport: {port}\ndatabase: {database}\n\
+                 username: {user}\npassword: {{file: secrets/{id}}}\n"
+            ),
+        )
+    }
+
+    /// An interface from its YAML without `kind`; the file is named after `code`.
+    pub fn interface(&self, yaml: &str) -> &Self {
+        let code = yaml
+            .lines()
+            .find_map(|line| line.strip_prefix("code: "))
+            .expect("an interface has a code");
+        let version =
+            yaml.lines().find_map(|line| line.strip_prefix("version: ")).unwrap_or("1.0.0");
+        self.write(
+            &format!("definitions/{code}-{version}.yaml"),
+            &format!("kind: interface\n{yaml}"),
+        )
+    }
+
+    /// Serves the tree.
+    pub fn serve(&self) -> Tidegate {
+        self.serve_with(&[])
+    }
+
+    /// Serves the tree with more flags.
+    pub fn serve_with(&self, flags: &[&str]) -> Tidegate {
+        Tidegate::start(self.root(), flags)
+    }
+}
+
+/// The binary under test.
+pub fn tidegate() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
+    // Settings come from the test alone.
+    for (name, _) in std::env::vars()
+        .filter(|(name, _)| name.starts_with("TIDEGATE_") && !name.starts_with("TIDEGATE_TEST_"))
+    {
+        command.env_remove(name);
+    }
+    command
+}
+
+/// A free port of the loopback address; another process could take it before it is used, which is why starts are tried again.
+pub fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// A gateway process. Killed when dropped.
+pub struct Tidegate {
+    pub child: Child,
+    pub root: PathBuf,
+    pub data_port: u16,
+    pub admin_port: u16,
+    pub token: String,
+    log: Arc<Mutex<String>>,
+    agent: ureq::Agent,
+}
+
+impl Tidegate {
+    fn start(root: &Path, flags: &[&str]) -> Self {
+        for _ in 0..5 {
+            let (data_port, admin_port) = (free_port(), free_port());
+            let mut child = tidegate()
+                .args(["serve", "--root"])
+                .arg(root)
+                .args([
+                    "--listen",
+                    &format!("127.0.0.1:{data_port}"),
+                    "--admin-listen",
+                    &format!("127.0.0.1:{admin_port}"),
+                ])
+                .args(flags)
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .stderr(Stdio::piped())
+                .spawn()
+                .unwrap();
+            let log = Arc::new(Mutex::new(String::new()));
+            let (lines, into) = (BufReader::new(child.stderr.take().unwrap()), log.clone());
+            std::thread::spawn(move || {
+                for line in lines.lines().map_while(Result::ok) {
+                    into.lock().unwrap().push_str(&(line + "\n"));
+                }
+            });
+            let config = ureq::Agent::config_builder()
+                .http_status_as_error(false)
+                .timeout_global(Some(Duration::from_secs(60)))
+                .build();
+            let agent = config.into();
+            let mut started = Self {
+                child,
+                root: root.to_owned(),
+                data_port,
+                admin_port,
+                token: String::new(),
+                log,
+                agent,
+            };
+            if started.is_up() {
+                started.token =
+                    fs::read_to_string(root.join("data/admin-token")).unwrap().trim().to_owned();
+                return started;
+            }
+            let log = started.log();
+            assert!(log.contains("cannot listen"), "the gateway does not start:\n{log}");
+        }
+        panic!("no free port");
+    }
+
+    fn is_up(&mut self) -> bool {
+        let until = Instant::now() + PATIENCE;
+        while Instant::now() < until {
+            if self.child.try_wait().unwrap().is_some() {
+                std::thread::sleep(Duration::from_millis(50));
+                return false;
+            }
+            let connected = |port| std::net::TcpStream::connect(("127.0.0.1", port)).is_ok();
+            if connected(self.admin_port) && connected(self.data_port) {
+                return true;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        panic!("the gateway does not come up:\n{}", self.log());
+    }
+
+    /// What the process has logged so far.
+    pub fn log(&self) -> String {
+        self.log.lock().unwrap().clone()
+    }
+
+    pub fn data_url(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.data_port)
+    }
+
+    pub fn admin_url(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.admin_port)
+    }
+
+    /// A GET with the test key.
+    pub fn get(&self, path: &str) -> Answer {
+        self.get_with(path, &[("x-api-key", KEY)])
+    }
+
+    /// A GET with these headers and no others of ours.
+    pub fn get_with(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
+        let request = headers
+            .iter()
+            .fold(self.agent.get(self.data_url(path)), |r, (name, value)| r.header(*name, *value));
+        Answer::of(request.call())
+    }
+
+    /// A POST of JSON text with the test key.
+    pub fn post(&self, path: &str, json: &str) -> Answer {
+        self.post_with(path, json, &[("x-api-key", KEY), ("content-type", "application/json")])
+    }
+
+    /// A POST with these headers.
+    pub fn post_with(&self, path: &str, body: &str, headers: &[(&str, &str)]) -> Answer {
+        let request = headers
+            .iter()
+            .fold(self.agent.post(self.data_url(path)), |r, (name, value)| r.header(*name, *value));
+        Answer::of(request.send(body))
+    }
+
+    /// A call of the admin API with its token.
+    pub fn admin_get(&self, path: &str) -> Answer {
+        let token = format!("Bearer {}", self.token);
+        Answer::of(self.agent.get(self.admin_url(path)).header("authorization", &token).call())
+    }
+
+    /// A POST to the admin API with its token.
+    pub fn admin_post(&self, path: &str, body: &str) -> Answer {
+        let token = format!("Bearer {}", self.token);
+        Answer::of(self.agent.post(self.admin_url(path)).header("authorization", &token).send(body))
+    }
+
+    /// The value of a metric, by its name with labels as it is printed.
+    pub fn metric(&self, series: &str) -> Option<f64> {
+        let text = self.admin_get("/metrics").text();
+        text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok())
+    }
+
+    /// Asks the process to stop, and waits for it.
+    pub fn stop(&mut self) -> std::process::ExitStatus {
+        let _ = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
+        self.child.wait().unwrap()
+    }
+}
+
+impl Drop for Tidegate {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// An answer.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    fn of(result: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Self {
+        let mut response = result.unwrap();
+        let headers = response.headers().iter();
+        let headers = headers
+            .map(|(name, value)| (name.to_string(), value.to_str().unwrap_or_default().to_owned()))
+            .collect();
+        let status = response.status().as_u16();
+        let body = response.body_mut().with_config().limit(1 << 30).read_to_vec().unwrap();
+        Self { status, headers, body }
+    }
+
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    pub fn text(&self) -> String {
+        String::from_utf8(self.body.clone()).unwrap()
+    }
+
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body)
+            .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&self.body)))
+    }
+
+    /// `code` of the envelope.
+    pub fn code(&self) -> String {
+        self.json()["code"].as_str().unwrap_or_default().to_owned()
+    }
+
+    /// `data` of an answer that is well.
+    pub fn data(&self) -> Value {
+        assert_eq!(self.status, 200, "{}", String::from_utf8_lossy(&self.body));
+        self.json()["data"].clone()
+    }
+
+    /// Status, code and the errors of `details` by field: what a refused call is about.
+    pub fn refusal(&self) -> (u16, String, Vec<(String, String)>) {
+        let json = self.json();
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let details = json["details"].as_array().into_iter().flatten();
+        (
+            self.status,
+            text(&json["code"]),
+            details.map(|d| (text(&d["field"]), text(&d["error"]))).collect(),
+        )
+    }
+}
+
+/// Waits until something holds.
+pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    let until = Instant::now() + PATIENCE;
+    while !holds() {
+        assert!(Instant::now() < until, "still not so: {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
