@@ -1,5 +1,4 @@
 //! The engine for `postgres` against a real server, named by `TIDEGATE_TEST_POSTGRES_URL`.
-#![allow(clippy::unwrap_used, reason = "a test ends where something is missing")]
 
 mod binds;
 mod cancel;

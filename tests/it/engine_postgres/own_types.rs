@@ -1,7 +1,37 @@
-//! Types of the database itself: enums, domains, composites, ranges, and those of extensions.
+//! Arrays, and types of the database itself: enums, domains, composites, ranges, and those of extensions.
 
-use super::compare::{exactly, same_as_text};
+use super::compare::{exactly, same_as_json, same_as_text};
 use super::support::{admin, engine, one, query, rows, run, server, writing};
+
+#[tokio::test]
+async fn arrays_are_nested_json() {
+    let e = engine(|_| {});
+    same_as_json(
+        &e,
+        "int4[]",
+        &["{}", "{1,NULL,-3}", "{{1,2},{3,4}}", "{{{1},{2}},{{3},{4}}}", "[5:6]={1,2}"],
+    )
+    .await;
+    same_as_json(
+        &e,
+        "text[]",
+        &["{\"a\\\"b\",\"c\\\\d\",\"\",NULL,\"NULL\",\"潮\\n\"}", "{\"\u{1}\u{1f}\u{7f}\"}"],
+    )
+    .await;
+    same_as_json(&e, "bool[]", &["{t,f,NULL}"]).await;
+    same_as_json(&e, "jsonb[]", &["{\"{\\\"a\\\":1}\",\"[]\"}"]).await;
+    same_as_json(&e, "uuid[]", &["{00000000-0000-0000-0000-000000000001}"]).await;
+    same_as_json(&e, "int2vector", &["1 2 3"]).await;
+    exactly(&e, "numeric[]", &[("{12.50,NaN,-0.05}", "[12.50,\"NaN\",-0.05]")]).await;
+    exactly(&e, "float8[]", &[("{1,0.1,NaN,-inf,1e300}", "[1,0.1,\"NaN\",\"-Infinity\",1e300]")])
+        .await;
+    exactly(&e, "timestamptz[]", &[("{2025-01-31 10:00+08}", "[\"2025-01-31T02:00:00Z\"]")]).await;
+    exactly(&e, "date[]", &[("{2025-01-31,NULL}", "[\"2025-01-31\",null]")]).await;
+    exactly(&e, "bytea[]", &[("{\"\\\\x00ff\"}", "[\"AP8=\"]")]).await;
+    exactly(&e, "int4range[]", &[("{\"[1,3)\"}", "[\"[1,3)\"]")]).await;
+    exactly(&e, "box[]", &[("{(3,4),(1,2);(1,1),(0,0)}", "[\"(3,4),(1,2)\",\"(1,1),(0,0)\"]")])
+        .await;
+}
 
 const SETUP: &str = "
     DROP SCHEMA IF EXISTS tg_types CASCADE; CREATE SCHEMA tg_types; SET search_path = tg_types;

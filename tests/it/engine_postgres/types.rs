@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use tidegate::engines::{ColumnKind, Engine};
 
-use super::compare::{exactly, printed, same_as_json, same_as_text, same_json_text};
+use super::compare::{exactly, printed, same_as_text, same_json_text};
 use super::support::{engine, one, plain, query, rows, run};
 
 #[tokio::test]
@@ -316,36 +316,6 @@ async fn ranges_as_the_server_prints_them() {
     same_as_text(&e, "int4multirange", &["{}", "{[1,3),[5,7)}"]).await;
     same_as_text(&e, "datemultirange", &["{[2025-01-01,2025-02-01),[2025-03-01,)}"]).await;
     same_as_text(&e, "tstzmultirange", &["{[2025-01-01 10:00+08,2025-01-01 11:00+08)}"]).await;
-}
-
-#[tokio::test]
-async fn arrays_are_nested_json() {
-    let e = engine(|_| {});
-    same_as_json(
-        &e,
-        "int4[]",
-        &["{}", "{1,NULL,-3}", "{{1,2},{3,4}}", "{{{1},{2}},{{3},{4}}}", "[5:6]={1,2}"],
-    )
-    .await;
-    same_as_json(
-        &e,
-        "text[]",
-        &["{\"a\\\"b\",\"c\\\\d\",\"\",NULL,\"NULL\",\"潮\\n\"}", "{\"\u{1}\u{1f}\u{7f}\"}"],
-    )
-    .await;
-    same_as_json(&e, "bool[]", &["{t,f,NULL}"]).await;
-    same_as_json(&e, "jsonb[]", &["{\"{\\\"a\\\":1}\",\"[]\"}"]).await;
-    same_as_json(&e, "uuid[]", &["{00000000-0000-0000-0000-000000000001}"]).await;
-    same_as_json(&e, "int2vector", &["1 2 3"]).await;
-    exactly(&e, "numeric[]", &[("{12.50,NaN,-0.05}", "[12.50,\"NaN\",-0.05]")]).await;
-    exactly(&e, "float8[]", &[("{1,0.1,NaN,-inf,1e300}", "[1,0.1,\"NaN\",\"-Infinity\",1e300]")])
-        .await;
-    exactly(&e, "timestamptz[]", &[("{2025-01-31 10:00+08}", "[\"2025-01-31T02:00:00Z\"]")]).await;
-    exactly(&e, "date[]", &[("{2025-01-31,NULL}", "[\"2025-01-31\",null]")]).await;
-    exactly(&e, "bytea[]", &[("{\"\\\\x00ff\"}", "[\"AP8=\"]")]).await;
-    exactly(&e, "int4range[]", &[("{\"[1,3)\"}", "[\"[1,3)\"]")]).await;
-    exactly(&e, "box[]", &[("{(3,4),(1,2);(1,1),(0,0)}", "[\"(3,4),(1,2)\",\"(1,1),(0,0)\"]")])
-        .await;
 }
 
 #[tokio::test]
