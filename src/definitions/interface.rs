@@ -122,7 +122,7 @@ pub fn compile(
         }),
         audit: spec.audit,
         measures_latency: metrics.is_none_or(|switch| switch.latency),
-        measures_errors: metrics.is_none_or(|switch| switch.error_rate),
+        measures_codes: metrics.is_none_or(|switch| switch.error_rate),
         tests: spec.tests.clone(),
         fingerprint: hasher.finish(),
         place: document.place("/code"),
@@ -265,7 +265,7 @@ fn deprecation(spec: &spec::Interface, report: &mut Reporter<'_>) -> Option<Depr
     Some(Deprecation {
         since: format!("@{}", since.map_or(0, |at| at.timestamp().as_second())),
         sunset: sunset.map(|at| at.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()),
-        link: None,
+        successor: None,
     })
 }
 

@@ -215,8 +215,14 @@ fn of_interface(headers: &mut HeaderMap, exchange: &Exchange, interface: &Interf
         if let Some(sunset) = &deprecation.sunset {
             insert(headers, HeaderName::from_static("sunset"), sunset);
         }
-        if let Some(link) = &deprecation.link {
-            insert(headers, LINK, link);
+        if let Some((path, version)) = &deprecation.successor {
+            // A pattern with segments is no address; a version at the same path is where this call went.
+            let path = if *path == interface.path { &exchange.path } else { path };
+            insert(
+                headers,
+                LINK,
+                &format!("<{path}?version={version}>; rel=\"successor-version\""),
+            );
         }
     }
     if let (Some(state), Some(policy)) = (exchange.cache, interface.cache) {

@@ -129,7 +129,9 @@ async fn run(call: &Call, overflow: Overflow) -> Result<Answer, (bool, Failure)>
     let done = done.map_err(|error| (committed, error.into()))?;
     let late = |failure| (committed, failure);
     let total = match (page, prepared.count) {
-        (Some(page), Some(count)) => Some(total(call, page, &sink, count).await.map_err(late)?),
+        (Some(page), Some(count)) if call.format == Format::Json => {
+            Some(total(call, page, &sink, count).await.map_err(late)?)
+        }
         _ => None,
     };
     if call.format == Format::Json {
