@@ -109,7 +109,7 @@ pub fn compile(
         rate_limit: spec.rate_limit.as_ref().map(rate_limit),
         parameters,
         allow_unknown: spec.allow_unknown,
-        timeout: Duration::from_millis(spec.timeout_ms.unwrap_or(limits.timeout_ms)),
+        timeout: Duration::from_millis(spec.timeout_ms.unwrap_or(u64::MAX).min(limits.timeout_ms)),
         caps: spec
             .safe_mode
             .then_some(Caps { max_rows: limits.max_rows, max_bytes: limits.max_result_bytes }),
