@@ -7,6 +7,9 @@ use super::document::Document;
 use super::problem::{Place, Problem, ProblemCode, nearest};
 use super::schema::Kind;
 
+/// Keys that a hint lists, at most.
+const MAX_LISTED: usize = 12;
+
 /// The kind of a document, checked against the folder it stands in.
 ///
 /// # Errors
@@ -55,7 +58,7 @@ pub fn shape(document: &Document, kind: Kind) -> Result<Value, Vec<Problem>> {
     let mut json = document.root.to_json();
     let mut problems = Vec::new();
     for error in kind.validator().iter_errors(&json) {
-        explain(document, &error, &json, &mut problems);
+        explain(document, kind, &error, &mut problems);
     }
     if !problems.is_empty() {
         return Err(problems);
@@ -66,7 +69,7 @@ pub fn shape(document: &Document, kind: Kind) -> Result<Value, Vec<Problem>> {
     Ok(json)
 }
 
-fn explain(document: &Document, error: &ValidationError<'_>, json: &Value, out: &mut Vec<Problem>) {
+fn explain(document: &Document, of: Kind, error: &ValidationError<'_>, out: &mut Vec<Problem>) {
     let pointer = error.instance_path().as_str();
     let place = document.place(pointer);
     let name = what(pointer);
@@ -78,7 +81,7 @@ fn explain(document: &Document, error: &ValidationError<'_>, json: &Value, out: 
         // Optional values are `anyOf` the value or null: what is wrong is in the first branch.
         ValidationErrorKind::AnyOf { context } => match context.first() {
             Some(first) if !first.is_empty() => {
-                first.iter().for_each(|inner| explain(document, inner, json, out));
+                first.iter().for_each(|inner| explain(document, of, inner, out));
             }
             _ => push(
                 out,
@@ -90,9 +93,13 @@ fn explain(document: &Document, error: &ValidationError<'_>, json: &Value, out: 
         },
         ValidationErrorKind::AdditionalProperties { unexpected } => {
             for key in unexpected {
-                let hint = match nearest(key, known_keys(error).iter().map(String::as_str)) {
+                let known = known_keys(of, error);
+                let hint = match nearest(key, known.iter().map(String::as_str)) {
                     Some(near) => format!("Did you mean `{near}`?"),
-                    None => format!("The keys here are {}.", known_keys(error).join(", ")),
+                    None if known.len() > MAX_LISTED => {
+                        format!("`tidegate schema {}` shows the keys.", of.as_str())
+                    }
+                    None => format!("The keys here are {}.", known.join(", ")),
                 };
                 let place = document.key_place(pointer, key);
                 push(
@@ -172,23 +179,13 @@ fn use_schema() -> String {
 }
 
 /// The keys that the object around an unknown key may have.
-fn known_keys(error: &ValidationError<'_>) -> Vec<String> {
+fn known_keys(kind: Kind, error: &ValidationError<'_>) -> Vec<String> {
     let path = error.schema_path().as_str();
     let parent = path.strip_suffix("/additionalProperties").unwrap_or(path);
-    for kind in Kind::ALL {
-        let schema = kind.schema();
-        // A path through `$ref` holds the reference's steps; follow them one by one.
-        if let Some(object) = follow(schema, parent)
-            && let Some(properties) = object.get("properties").and_then(Value::as_object)
-            && error.instance().as_object().is_some_and(|map| {
-                parent.is_empty() && map.get("kind").and_then(Value::as_str) == Some(kind.as_str())
-                    || !parent.is_empty()
-            })
-        {
-            return properties.keys().cloned().collect();
-        }
-    }
-    Vec::new()
+    // A path through `$ref` holds the reference's steps; follow them one by one.
+    let object = follow(kind.schema(), parent);
+    let properties = object.and_then(|object| object.get("properties")).and_then(Value::as_object);
+    properties.map(|properties| properties.keys().cloned().collect()).unwrap_or_default()
 }
 
 fn follow<'a>(schema: &'a Value, path: &str) -> Option<&'a Value> {

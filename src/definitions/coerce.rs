@@ -318,7 +318,7 @@ impl Rules {
 }
 
 /// Order of two values of one kind; numbers by value.
-fn compare(a: &Bind, b: &Bind) -> Option<std::cmp::Ordering> {
+pub fn compare(a: &Bind, b: &Bind) -> Option<std::cmp::Ordering> {
     match (a, b) {
         (Bind::Int(a), Bind::Int(b)) => Some(a.cmp(b)),
         (Bind::Int(_) | Bind::Number(_), Bind::Int(_) | Bind::Number(_)) => {

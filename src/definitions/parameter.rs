@@ -3,7 +3,7 @@
 use regex::Regex;
 use serde_json::Value;
 
-use super::coerce::{Format, Parameter, Rules};
+use super::coerce::{Format, Parameter, Rules, compare};
 use super::interface::{Reporter, path_names};
 use super::problem::ProblemCode;
 use super::spec::interface::{self as spec, Location, Method, ParamType};
@@ -125,7 +125,45 @@ fn parameter(
         is_sensitive: spec.sensitive,
     };
     values(spec, &mut compiled, at, report);
+    if let Some(example) = &spec.example
+        && let Err(fault) = compiled.from_value(example)
+    {
+        report.error(
+            &format!("{at}/example"),
+            ProblemCode::BadValue,
+            format!("The example breaks the parameter's own rules (`{}`).", fault.word()),
+            "Give an example that a caller could send.",
+        );
+    }
+    if let Some(choices) = &spec.options {
+        options(choices, at, report);
+    }
     compiled
+}
+
+/// Choices are fixed or from one interface.
+fn options(options: &spec::Options, at: &str, report: &mut Reporter<'_>) {
+    let columns = [
+        ("value_column", options.value_column.is_some()),
+        ("label_column", options.label_column.is_some()),
+    ];
+    if options.interface.is_some() == !options.values.is_empty() {
+        report.error(
+            &format!("{at}/options"),
+            ProblemCode::Conflict,
+            "Options come from exactly one place.",
+            "Give either `values` or `interface`.",
+        );
+    } else if options.interface.is_none() {
+        for (key, _) in columns.iter().filter(|(_, given)| *given) {
+            report.error(
+                &format!("{at}/options/{key}"),
+                ProblemCode::Conflict,
+                format!("`{key}` is a column of another interface."),
+                "Remove it, or name the `interface`.",
+            );
+        }
+    }
 }
 
 fn placement(
@@ -296,6 +334,17 @@ fn values(spec: &spec::Parameter, compiled: &mut Parameter, at: &str, report: &m
     let minimum = bound("minimum", spec.minimum.as_ref());
     compiled.rules.maximum = maximum;
     compiled.rules.minimum = minimum;
+    let rules = &compiled.rules;
+    if let (Some(least), Some(most)) = (&rules.minimum, &rules.maximum)
+        && compare(least, most).is_some_and(std::cmp::Ordering::is_gt)
+    {
+        report.error(
+            &format!("{at}/minimum"),
+            ProblemCode::Conflict,
+            "The smallest value is larger than the largest.",
+            "Exchange `minimum` and `maximum`.",
+        );
+    }
     if let Some(allowed) = &spec.allowed {
         if allowed.is_empty() {
             report.error(

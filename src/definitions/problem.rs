@@ -64,6 +64,36 @@ pub enum ProblemCode {
 }
 
 impl ProblemCode {
+    /// All codes.
+    pub const ALL: [Self; 26] = [
+        Self::YamlSyntax,
+        Self::Unreadable,
+        Self::DuplicateKey,
+        Self::UnknownKind,
+        Self::WrongFolder,
+        Self::UnknownKey,
+        Self::MissingKey,
+        Self::WrongType,
+        Self::BadValue,
+        Self::DuplicateIdentity,
+        Self::DanglingReference,
+        Self::Conflict,
+        Self::FileNotFound,
+        Self::TemplateSyntax,
+        Self::TemplateUnbound,
+        Self::TemplateUnsafe,
+        Self::SqlSyntax,
+        Self::SqlUnsafe,
+        Self::SqlUnboundedScan,
+        Self::SqlRefused,
+        Self::PathConflict,
+        Self::BadPattern,
+        Self::BadSchema,
+        Self::BadExpression,
+        Self::Unsupported,
+        Self::SecretMissing,
+    ];
+
     /// The code as it is printed, such as `UNKNOWN_KEY`.
     pub fn as_str(self) -> &'static str {
         match self {

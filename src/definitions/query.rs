@@ -6,11 +6,12 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use super::coerce::{Parameter, Rules};
-use super::document::{Content, Document};
+use super::document::Document;
 use super::interface::Reporter;
 use super::load::Tree;
 use super::parameter::samples;
 use super::problem::{Place, Problem, ProblemCode, nearest};
+use super::scalar;
 use super::snapshot::{Binding, Datasource, Page, QueryPlan};
 use super::spec::interface::{self as spec, Count, Location, ParamType, QueryType};
 use crate::sql::bind::Bind;
@@ -83,9 +84,9 @@ pub fn compile(
         // One row is taken, so an unconditional total is as cheap to send as any.
         (Template::compile(&total.query_template, options), text)
     });
-    let template = flaws(template, &text, spec, report);
+    let template = flaws(template, &text, spec, tree, report);
     let total = match total {
-        Some((total, text)) => Some(flaws(total, &text, spec, report)?),
+        Some((total, text)) => Some(flaws(total, &text, spec, tree, report)?),
         None => None,
     };
     let template = template?;
@@ -370,6 +371,7 @@ fn flaws(
     compiled: Result<Template, Vec<TemplateError>>,
     text: &Text,
     spec: &spec::Interface,
+    tree: &Tree,
     report: &mut Reporter<'_>,
 ) -> Option<Template> {
     let errors = match compiled {
@@ -377,7 +379,7 @@ fn flaws(
         Err(errors) => errors,
     };
     for TemplateError { flaw, offset } in errors {
-        let place = place(text, offset, report.document);
+        let place = place(text, offset, tree, report.document);
         let sentence = |text: &str| format!("{}.", text.trim_end_matches('.'));
         let (code, message, hint) = match flaw {
             Flaw::Template(reason) => (ProblemCode::TemplateSyntax, format!("The template does not parse: {reason}."), "Check the `{{ }}` and `{% %}` tags.".into()),
@@ -398,26 +400,21 @@ fn flaws(
 }
 
 /// A byte offset of a template as a place in its file.
-fn place(text: &Text, offset: Option<usize>, document: &Document) -> Place {
-    let start = document.place(text.pointer);
-    let Some(offset) = offset else {
-        return match &text.file {
-            Some(file) => Place { file: file.clone(), line: 1, column: 1 },
-            None => start,
-        };
-    };
-    let before = &text.sql[..text.sql.floor_char_boundary(offset)];
-    let line = u32::try_from(before.matches('\n').count()).unwrap_or(u32::MAX);
-    let column = u32::try_from(before.rsplit('\n').next().unwrap_or_default().chars().count())
-        .unwrap_or(0)
-        + 1;
+fn place(text: &Text, offset: Option<usize>, tree: &Tree, document: &Document) -> Place {
     if let Some(file) = &text.file {
-        return Place { file: file.clone(), line: line + 1, column };
+        let before = &text.sql[..text.sql.floor_char_boundary(offset.unwrap_or_default())];
+        let line = before.matches('\n').count() + 1;
+        let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+        let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        return Place { file: file.clone(), line: number(line), column: number(column) };
     }
-    // A block's text starts in the line after its indicator; how far it is indented the parser has taken off.
-    let in_block = matches!(
-        &document.root.get("query_template").map(|node| &node.content),
-        Some(Content::Scalar(_))
-    ) && text.sql.contains('\n');
-    if in_block { Place { line: start.line + line + 1, ..start } } else { start }
+    let start = document.place(text.pointer);
+    let source = tree.files.get(&document.file);
+    let found = source.zip(offset).and_then(|(source, offset)| {
+        scalar::locate(source, (start.line, start.column), &text.sql, offset)
+    });
+    match found {
+        Some((line, column)) => Place { line, column, ..start },
+        None => start,
+    }
 }

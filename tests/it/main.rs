@@ -5,4 +5,5 @@
 mod engine_mysql;
 mod engine_postgres;
 mod engine_sqlite;
+mod fixtures;
 mod store;
