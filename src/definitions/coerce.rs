@@ -178,6 +178,11 @@ fn strftime(pattern: &str) -> Option<String> {
                 continue 'next;
             }
         }
+        // Java's way to write a letter that is no field.
+        if c == '\'' {
+            rest = &rest[1..];
+            continue;
+        }
         if c.is_ascii_alphabetic() && c != 'T' {
             return None;
         }

@@ -152,7 +152,7 @@ fn take(
             place,
             ProblemCode::DuplicateIdentity,
             format!(
-                "There is a {} `{identity}` already, in {}:{}.",
+                "The {} `{identity}` is defined already, in {}:{}.",
                 kind.as_str(),
                 first.file,
                 first.line

@@ -199,14 +199,20 @@ fn syntax_problem(file: &str, text: &str, error: &serde_saphyr::Error) -> Proble
     let message = plain.to_string();
     let message = message.lines().next().unwrap_or_default();
     // The place stands in front of the problem already.
-    let message = message.rsplit_once(" at line ").map_or(message, |(reason, _)| reason);
+    let message = message.split_once(" at line ").map_or(message, |(reason, _)| reason);
     let place = Place { file: file.to_owned(), line, column };
+    if message.starts_with("budget breached") || message.starts_with("recursion limit") {
+        let message = "The YAML nests too deep, or expands to more than a file may hold.";
+        let hint = "Nest less, repeat aliases less often, and cut long files into several.";
+        return Problem::error(place, ProblemCode::YamlSyntax, message, hint);
+    }
     let shown = text.lines().nth(line as usize - 1).unwrap_or_default();
     let hint = if shown.trim_start_matches(' ').starts_with('\t') {
         "Indent with spaces; tabs do not count as indentation in YAML."
     } else {
-        "Check indentation, quotes and brackets here and in the lines before."
+        "Check indentation and brackets up to here, and quote texts with `: `, `#`, `{`, `[`, `@` and the like."
     };
+    let message = message.replace('\'', "`");
     let message = format!("The YAML does not parse: {message}.");
     Problem::error(place, ProblemCode::YamlSyntax, message, hint)
 }

@@ -150,6 +150,15 @@ fn path(spec: &spec::Interface, report: &mut Reporter<'_>) -> String {
             "Write `/data-api/…` with letters, digits, `.`, `_`, `-` and `{name}` segments.",
         );
     }
+    let names = path_names(path);
+    if let Some(twice) = names.iter().enumerate().find(|(i, name)| names[..*i].contains(name)) {
+        report.error(
+            "/path",
+            ProblemCode::BadValue,
+            format!("The path has the segment `{{{}}}` twice.", twice.1),
+            "Give each segment a name of its own.",
+        );
+    }
     path.clone()
 }
 

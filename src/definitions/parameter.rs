@@ -252,17 +252,20 @@ fn rules(spec: &spec::Parameter, at: &str, report: &mut Reporter<'_>) -> Rules {
             Ok(pattern) => Some(pattern),
             Err(error) => {
                 let reason = error.to_string();
-                let reason = reason
-                    .lines()
-                    .last()
-                    .unwrap_or_default()
-                    .trim_start_matches("error: ")
-                    .to_owned();
+                let reason = reason.lines().last().unwrap_or_default();
+                let reason = reason.trim_start_matches("error: ").trim_end_matches('.');
+                let hint = match reason {
+                    _ if reason.contains("not supported") => {
+                        "Say it without look-around and back-references."
+                    }
+                    _ if reason.contains("limit") => "Repeat less, or use `max_length`.",
+                    _ => "Check its brackets and backslashes.",
+                };
                 report.error(
                     &format!("{at}/pattern"),
                     ProblemCode::BadPattern,
                     format!("The pattern does not compile: {reason}."),
-                    "Look-around and back-references are not supported.",
+                    hint,
                 );
                 None
             }
@@ -313,18 +316,21 @@ fn values(spec: &spec::Parameter, compiled: &mut Parameter, at: &str, report: &m
                 &format!("{at}/{key}"),
                 ProblemCode::Conflict,
                 message,
-                "Use `max_length` and `min_length` for texts.",
+                match scalar.kind {
+                    ParamType::String => "Use `max_length` and `min_length` for texts.",
+                    _ => "Remove it.",
+                },
             );
             return None;
         }
         let read = scalar.from_value(value).ok();
         if read.is_none() {
-            let message = format!("`{key}` is no value of this type.");
+            let message = format!("`{key}` is no {}.", word(scalar.kind));
             report.error(
                 &format!("{at}/{key}"),
                 ProblemCode::BadValue,
                 message,
-                "Write it as a caller would.",
+                "Write it as a caller would; dates in quotes.",
             );
         }
         read
@@ -361,8 +367,8 @@ fn values(spec: &spec::Parameter, compiled: &mut Parameter, at: &str, report: &m
                 Err(_) => report.error(
                     &format!("{at}/enum/{i}"),
                     ProblemCode::BadValue,
-                    "This is no value of the parameter's type.",
-                    "Write it as a caller would.",
+                    format!("This is no {}.", word(scalar.kind)),
+                    "Write it as a caller would; dates in quotes.",
                 ),
             }
         }
@@ -382,6 +388,20 @@ fn values(spec: &spec::Parameter, compiled: &mut Parameter, at: &str, report: &m
                 );
             }
         }
+    }
+}
+
+/// The word for a type, as it is written in YAML.
+fn word(kind: ParamType) -> &'static str {
+    match kind {
+        ParamType::String => "text",
+        ParamType::Number => "number",
+        ParamType::Integer => "integer",
+        ParamType::Boolean => "boolean",
+        ParamType::Date => "date",
+        ParamType::Datetime => "date and time",
+        ParamType::Array => "array",
+        ParamType::Object => "object",
     }
 }
 

@@ -1,6 +1,6 @@
 //! Compiles roles, consumers and issuers.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use globset::{Glob, GlobMatcher};
@@ -92,13 +92,13 @@ fn consumer(
         claims: spec.claims.clone(),
         place: document.place(""),
     }));
-    let mut ids: HashMap<&str, usize> = HashMap::new();
+    let mut ids: HashSet<&str> = HashSet::new();
     for (i, key) in spec.api_keys.iter().enumerate() {
-        if let Some(first) = ids.insert(&key.id, i) {
+        if !ids.insert(key.id.as_str()) {
             problems.push(Problem::error(
                 document.place(&format!("/api_keys/{i}/id")),
                 ProblemCode::DuplicateIdentity,
-                format!("The consumer already has a key `{}`, its {}.", key.id, ordinal(first)),
+                format!("The consumer already has a key `{}`.", key.id),
                 "Give each key an id of its own.",
             ));
         }
@@ -136,10 +136,6 @@ fn consumer(
             ));
         }
     }
-}
-
-fn ordinal(index: usize) -> String {
-    format!("number {}", index + 1)
 }
 
 fn digest(text: &str) -> Option<[u8; 32]> {

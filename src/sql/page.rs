@@ -327,12 +327,13 @@ impl Reason {
             Some((text, at)) => (text, at.split_once(", Column: ")),
             None => (error, None),
         };
-        let text =
-            match text.strip_prefix("Expected: ").and_then(|rest| rest.split_once(", found: ")) {
-                Some((wanted, "EOF")) => format!("expected {wanted}, found the end"),
-                Some((wanted, found)) => format!("expected {wanted}, found `{found}`"),
-                None => text.to_owned(),
-            };
+        let found = text.strip_prefix("Expected").and_then(|rest| rest.split_once(", found: "));
+        let found = found.map(|(wanted, found)| (wanted.trim_start_matches([':', ' ']), found));
+        let text = match found {
+            Some((wanted, "EOF")) => format!("expected {wanted}, found the end"),
+            Some((wanted, found)) => format!("expected {wanted}, found `{found}`"),
+            None => text.to_owned(),
+        };
         let at = at.and_then(|(line, column)| Some((line.parse().ok()?, column.parse().ok()?)));
         Self { text, at }
     }

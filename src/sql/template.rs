@@ -281,9 +281,8 @@ fn parse(source: &str, options: &Options) -> Result<Environment<'static>, Vec<Te
     let is_closed =
         |name: &str| options.names.iter().any(|known| known.name == name && known.is_closed);
     for (offset, text) in ident::unsafe_uses(source, is_closed) {
-        let flaw = Flaw::UnsafeValue(format!(
-            "`{text}` makes an identifier of a value that is not closed"
-        ));
+        let flaw =
+            Flaw::UnsafeValue(format!("`{text}` makes an identifier of what is not a closed set"));
         errors.push(TemplateError::new(flaw, Some(offset)));
     }
     if let Ok(template) = environment.get_template(TEMPLATE) {
@@ -349,7 +348,10 @@ fn base_environment(dialect: Dialect) -> Environment<'static> {
                 Some(text) if !text.is_empty() && !text.contains('\0') => {
                     Ok(Value::from_object(Identifier(text.to_owned())))
                 }
-                _ => Err(Error::new(ErrorKind::InvalidOperation, "ident needs a text")),
+                _ => {
+                    let text = "`ident` needs a text, and got none";
+                    Err(Error::new(ErrorKind::InvalidOperation, text))
+                }
             }
         });
         environment
@@ -408,10 +410,19 @@ fn line_start(source: &str, line: usize) -> usize {
 }
 
 fn render_error(error: &Error, environment: &Environment<'static>) -> TemplateError {
-    let text = error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
+    let text = match error.kind() {
+        ErrorKind::OutOfFuel => format!("it takes more than {MAX_RENDER_FUEL} steps"),
+        kind => error.detail().map_or_else(|| kind.to_string(), str::to_owned),
+    };
+    let flaw = match error.kind() {
+        ErrorKind::UnknownFilter | ErrorKind::UnknownTest | ErrorKind::UnknownFunction => {
+            Flaw::Template(text)
+        }
+        _ => Flaw::Render(text),
+    };
     let template = environment.get_template(TEMPLATE).ok();
     let offset = template.and_then(|template| Some(line_start(template.source(), error.line()?)));
-    TemplateError::new(Flaw::Render(text), offset)
+    TemplateError::new(flaw, offset)
 }
 
 /// A flaw of rendered text at the same word of the template, so far as it is there.
