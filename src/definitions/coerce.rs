@@ -178,6 +178,11 @@ fn strftime(pattern: &str) -> Option<String> {
                 continue 'next;
             }
         }
+        // Java's way to write a letter that is no field.
+        if c == '\'' {
+            rest = &rest[1..];
+            continue;
+        }
         if c.is_ascii_alphabetic() && c != 'T' {
             return None;
         }
@@ -318,7 +323,7 @@ impl Rules {
 }
 
 /// Order of two values of one kind; numbers by value.
-fn compare(a: &Bind, b: &Bind) -> Option<std::cmp::Ordering> {
+pub fn compare(a: &Bind, b: &Bind) -> Option<std::cmp::Ordering> {
     match (a, b) {
         (Bind::Int(a), Bind::Int(b)) => Some(a.cmp(b)),
         (Bind::Int(_) | Bind::Number(_), Bind::Int(_) | Bind::Number(_)) => {

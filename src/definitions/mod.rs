@@ -3,6 +3,7 @@
 pub mod check;
 pub mod coerce;
 pub mod compile;
+pub mod datasource;
 pub mod document;
 pub mod interface;
 pub mod load;
@@ -11,6 +12,8 @@ pub mod policy;
 pub mod problem;
 pub mod query;
 pub mod response;
+pub mod route;
+pub mod scalar;
 pub mod schema;
 pub mod secret;
 pub mod snapshot;

@@ -3,7 +3,7 @@
 use regex::Regex;
 use serde_json::Value;
 
-use super::coerce::{Format, Parameter, Rules};
+use super::coerce::{Format, Parameter, Rules, compare};
 use super::interface::{Reporter, path_names};
 use super::problem::ProblemCode;
 use super::spec::interface::{self as spec, Location, Method, ParamType};
@@ -125,7 +125,45 @@ fn parameter(
         is_sensitive: spec.sensitive,
     };
     values(spec, &mut compiled, at, report);
+    if let Some(example) = &spec.example
+        && let Err(fault) = compiled.from_value(example)
+    {
+        report.error(
+            &format!("{at}/example"),
+            ProblemCode::BadValue,
+            format!("The example breaks the parameter's own rules (`{}`).", fault.word()),
+            "Give an example that a caller could send.",
+        );
+    }
+    if let Some(choices) = &spec.options {
+        options(choices, at, report);
+    }
     compiled
+}
+
+/// Choices are fixed or from one interface.
+fn options(options: &spec::Options, at: &str, report: &mut Reporter<'_>) {
+    let columns = [
+        ("value_column", options.value_column.is_some()),
+        ("label_column", options.label_column.is_some()),
+    ];
+    if options.interface.is_some() == !options.values.is_empty() {
+        report.error(
+            &format!("{at}/options"),
+            ProblemCode::Conflict,
+            "Options come from exactly one place.",
+            "Give either `values` or `interface`.",
+        );
+    } else if options.interface.is_none() {
+        for (key, _) in columns.iter().filter(|(_, given)| *given) {
+            report.error(
+                &format!("{at}/options/{key}"),
+                ProblemCode::Conflict,
+                format!("`{key}` is a column of another interface."),
+                "Remove it, or name the `interface`.",
+            );
+        }
+    }
 }
 
 fn placement(
@@ -214,17 +252,20 @@ fn rules(spec: &spec::Parameter, at: &str, report: &mut Reporter<'_>) -> Rules {
             Ok(pattern) => Some(pattern),
             Err(error) => {
                 let reason = error.to_string();
-                let reason = reason
-                    .lines()
-                    .last()
-                    .unwrap_or_default()
-                    .trim_start_matches("error: ")
-                    .to_owned();
+                let reason = reason.lines().last().unwrap_or_default();
+                let reason = reason.trim_start_matches("error: ").trim_end_matches('.');
+                let hint = match reason {
+                    _ if reason.contains("not supported") => {
+                        "Say it without look-around and back-references."
+                    }
+                    _ if reason.contains("limit") => "Repeat less, or use `max_length`.",
+                    _ => "Check its brackets and backslashes.",
+                };
                 report.error(
                     &format!("{at}/pattern"),
                     ProblemCode::BadPattern,
                     format!("The pattern does not compile: {reason}."),
-                    "Look-around and back-references are not supported.",
+                    hint,
                 );
                 None
             }
@@ -275,18 +316,21 @@ fn values(spec: &spec::Parameter, compiled: &mut Parameter, at: &str, report: &m
                 &format!("{at}/{key}"),
                 ProblemCode::Conflict,
                 message,
-                "Use `max_length` and `min_length` for texts.",
+                match scalar.kind {
+                    ParamType::String => "Use `max_length` and `min_length` for texts.",
+                    _ => "Remove it.",
+                },
             );
             return None;
         }
         let read = scalar.from_value(value).ok();
         if read.is_none() {
-            let message = format!("`{key}` is no value of this type.");
+            let message = format!("`{key}` is no {}.", word(scalar.kind));
             report.error(
                 &format!("{at}/{key}"),
                 ProblemCode::BadValue,
                 message,
-                "Write it as a caller would.",
+                "Write it as a caller would; dates in quotes.",
             );
         }
         read
@@ -296,6 +340,17 @@ fn values(spec: &spec::Parameter, compiled: &mut Parameter, at: &str, report: &m
     let minimum = bound("minimum", spec.minimum.as_ref());
     compiled.rules.maximum = maximum;
     compiled.rules.minimum = minimum;
+    let rules = &compiled.rules;
+    if let (Some(least), Some(most)) = (&rules.minimum, &rules.maximum)
+        && compare(least, most).is_some_and(std::cmp::Ordering::is_gt)
+    {
+        report.error(
+            &format!("{at}/minimum"),
+            ProblemCode::Conflict,
+            "The smallest value is larger than the largest.",
+            "Exchange `minimum` and `maximum`.",
+        );
+    }
     if let Some(allowed) = &spec.allowed {
         if allowed.is_empty() {
             report.error(
@@ -312,8 +367,8 @@ fn values(spec: &spec::Parameter, compiled: &mut Parameter, at: &str, report: &m
                 Err(_) => report.error(
                     &format!("{at}/enum/{i}"),
                     ProblemCode::BadValue,
-                    "This is no value of the parameter's type.",
-                    "Write it as a caller would.",
+                    format!("This is no {}.", word(scalar.kind)),
+                    "Write it as a caller would; dates in quotes.",
                 ),
             }
         }
@@ -333,6 +388,20 @@ fn values(spec: &spec::Parameter, compiled: &mut Parameter, at: &str, report: &m
                 );
             }
         }
+    }
+}
+
+/// The word for a type, as it is written in YAML.
+fn word(kind: ParamType) -> &'static str {
+    match kind {
+        ParamType::String => "text",
+        ParamType::Number => "number",
+        ParamType::Integer => "integer",
+        ParamType::Boolean => "boolean",
+        ParamType::Date => "date",
+        ParamType::Datetime => "date and time",
+        ParamType::Array => "array",
+        ParamType::Object => "object",
     }
 }
 

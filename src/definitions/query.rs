@@ -6,11 +6,12 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use super::coerce::{Parameter, Rules};
-use super::document::{Content, Document};
+use super::document::Document;
 use super::interface::Reporter;
 use super::load::Tree;
 use super::parameter::samples;
 use super::problem::{Place, Problem, ProblemCode, nearest};
+use super::scalar;
 use super::snapshot::{Binding, Datasource, Page, QueryPlan};
 use super::spec::interface::{self as spec, Count, Location, ParamType, QueryType};
 use crate::sql::bind::Bind;
@@ -83,9 +84,9 @@ pub fn compile(
         // One row is taken, so an unconditional total is as cheap to send as any.
         (Template::compile(&total.query_template, options), text)
     });
-    let template = flaws(template, &text, spec, report);
+    let template = flaws(template, &text, spec, tree, report);
     let total = match total {
-        Some((total, text)) => Some(flaws(total, &text, spec, report)?),
+        Some((total, text)) => Some(flaws(total, &text, spec, tree, report)?),
         None => None,
     };
     let template = template?;
@@ -236,7 +237,7 @@ fn page(
             report.error(
                 &format!("/parameters/{index}/type"),
                 ProblemCode::Conflict,
-                format!("`{name}` counts pages, so it is an integer."),
+                format!("`{name}` must be an integer, since it cuts pages."),
                 "Set `type: integer`.",
             );
         }
@@ -282,7 +283,8 @@ fn names(
         bindings.push(Binding::Parameter(i));
     }
     for (name, path) in &spec.param_binding {
-        let Some(binding) = binding(name, path, parameters, report) else { continue };
+        // A binding that is wrong still binds its name: the template is not to blame.
+        let binding = binding(name, path, parameters, report).unwrap_or(Binding::Now);
         let declared = parameters.iter().any(|parameter| parameter.name == *name);
         if declared && !matches!(binding, Binding::Parameter(_)) {
             report.error(
@@ -370,6 +372,7 @@ fn flaws(
     compiled: Result<Template, Vec<TemplateError>>,
     text: &Text,
     spec: &spec::Interface,
+    tree: &Tree,
     report: &mut Reporter<'_>,
 ) -> Option<Template> {
     let errors = match compiled {
@@ -377,47 +380,81 @@ fn flaws(
         Err(errors) => errors,
     };
     for TemplateError { flaw, offset } in errors {
-        let place = place(text, offset, report.document);
-        let sentence = |text: &str| format!("{}.", text.trim_end_matches('.'));
-        let (code, message, hint) = match flaw {
-            Flaw::Template(reason) => (ProblemCode::TemplateSyntax, format!("The template does not parse: {reason}."), "Check the `{{ }}` and `{% %}` tags.".into()),
-            Flaw::Render(reason) => (ProblemCode::TemplateSyntax, format!("The template does not render: {reason}."), "Optional parameters are none when absent; test them with `{% if x %}`.".into()),
-            Flaw::Unbound(name) => {
-                let known: Vec<&str> = spec.parameters.iter().map(|p| p.name.as_str()).chain(spec.param_binding.keys().map(String::as_str)).collect();
-                let hint = nearest(&name, known).map_or("Declare it in `parameters` or `param_binding`.".to_owned(), |near| format!("Did you mean `{near}`?"));
-                (ProblemCode::TemplateUnbound, format!("Nothing binds `{name}`."), hint)
-            }
-            Flaw::UnsafeValue(reason) => (ProblemCode::TemplateUnsafe, sentence(&reason), "Values stand outside quotes and are bound; `ident` takes a parameter with an `enum` or a pattern of letters, digits and `_`.".into()),
-            Flaw::Sql(reason) => (ProblemCode::SqlSyntax, format!("The SQL does not parse: {reason}."), "Write one statement of the datasource's dialect, with `:name` for values; `safe_mode: false` skips the check.".into()),
-            Flaw::Unsafe(reason) => (ProblemCode::SqlUnsafe, format!("Safe mode refuses the statement: {reason}."), "Write one read-only query, or set `safe_mode: false` if this is meant.".into()),
-            Flaw::UnboundedScan(reason) => (ProblemCode::SqlUnboundedScan, format!("Safe mode refuses the statement: {reason}."), "Add a WHERE, a LIMIT or `pagination`.".into()),
-        };
+        let place = place(text, offset, tree, report.document);
+        let (code, message) = describe(&flaw);
+        let hint = hint(&flaw, spec);
         report.problems.push(Problem::error(place, code, message, hint));
     }
     None
 }
 
-/// A byte offset of a template as a place in its file.
-fn place(text: &Text, offset: Option<usize>, document: &Document) -> Place {
-    let start = document.place(text.pointer);
-    let Some(offset) = offset else {
-        return match &text.file {
-            Some(file) => Place { file: file.clone(), line: 1, column: 1 },
-            None => start,
-        };
-    };
-    let before = &text.sql[..text.sql.floor_char_boundary(offset)];
-    let line = u32::try_from(before.matches('\n').count()).unwrap_or(u32::MAX);
-    let column = u32::try_from(before.rsplit('\n').next().unwrap_or_default().chars().count())
-        .unwrap_or(0)
-        + 1;
-    if let Some(file) = &text.file {
-        return Place { file: file.clone(), line: line + 1, column };
+fn describe(flaw: &Flaw) -> (ProblemCode, String) {
+    match flaw {
+        Flaw::Template(reason) => {
+            (ProblemCode::TemplateSyntax, format!("The template does not parse: {reason}."))
+        }
+        Flaw::Render(reason) => {
+            (ProblemCode::TemplateSyntax, format!("The template does not render: {reason}."))
+        }
+        Flaw::Unbound(name) => (ProblemCode::TemplateUnbound, format!("Nothing binds `{name}`.")),
+        Flaw::UnsafeValue(reason) => {
+            (ProblemCode::TemplateUnsafe, format!("A value would become text: {reason}."))
+        }
+        Flaw::Sql(reason) => (ProblemCode::SqlSyntax, format!("The SQL does not parse: {reason}.")),
+        Flaw::Unsafe(reason) => {
+            (ProblemCode::SqlUnsafe, format!("Safe mode refuses the statement: {reason}."))
+        }
+        Flaw::UnboundedScan(reason) => {
+            (ProblemCode::SqlUnboundedScan, format!("Safe mode refuses the statement: {reason}."))
+        }
     }
-    // A block's text starts in the line after its indicator; how far it is indented the parser has taken off.
-    let in_block = matches!(
-        &document.root.get("query_template").map(|node| &node.content),
-        Some(Content::Scalar(_))
-    ) && text.sql.contains('\n');
-    if in_block { Place { line: start.line + line + 1, ..start } } else { start }
+}
+
+fn hint(flaw: &Flaw, spec: &spec::Interface) -> String {
+    let text = match flaw {
+        Flaw::Template(_) => "Check the `{{ }}` and `{% %}` tags.",
+        Flaw::Render(reason) if reason.contains("none") => {
+            "Optional parameters are none when absent; test them with `{% if x %}`."
+        }
+        Flaw::Render(_) => "Check what stands in the `{{ }}` and `{% %}` tags.",
+        Flaw::Unbound(name) => {
+            let parameters = spec.parameters.iter().map(|parameter| parameter.name.as_str());
+            let known = parameters.chain(spec.param_binding.keys().map(String::as_str));
+            return nearest(name, known).map_or_else(
+                || "Declare it in `parameters` or `param_binding`.".to_owned(),
+                |near| format!("Did you mean `{near}`?"),
+            );
+        }
+        Flaw::UnsafeValue(reason) if reason.contains("ident") => {
+            "`ident` takes a parameter with an `enum`, or with a `pattern` such as `^[a-z_]+$`."
+        }
+        Flaw::UnsafeValue(_) => "Write it outside quotes and comments: `'%' || {{ x }} || '%'`.",
+        Flaw::Sql(reason) if reason.contains("driver") => "Write `:name` for a value.",
+        Flaw::Sql(_) => {
+            "Write one statement of the datasource's dialect; `safe_mode: false` skips the check."
+        }
+        Flaw::Unsafe(_) => "Write one read-only query, or set `safe_mode: false` if this is meant.",
+        Flaw::UnboundedScan(_) => "Add a WHERE, a LIMIT or `pagination`.",
+    };
+    text.to_owned()
+}
+
+/// A byte offset of a template as a place in its file.
+fn place(text: &Text, offset: Option<usize>, tree: &Tree, document: &Document) -> Place {
+    if let Some(file) = &text.file {
+        let before = &text.sql[..text.sql.floor_char_boundary(offset.unwrap_or_default())];
+        let line = before.matches('\n').count() + 1;
+        let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+        let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        return Place { file: file.clone(), line: number(line), column: number(column) };
+    }
+    let start = document.place(text.pointer);
+    let source = tree.files.get(&document.file);
+    let found = source.zip(offset).and_then(|(source, offset)| {
+        scalar::locate(source, (start.line, start.column), &text.sql, offset)
+    });
+    match found {
+        Some((line, column)) => Place { line, column, ..start },
+        None => start,
+    }
 }

@@ -46,15 +46,20 @@ pub fn build(text: &str, options: &Options) -> Result<Statement, TemplateError> 
     let mut ast = match parse(&plain, options.dialect) {
         Ok(ast) => ast,
         Err(reason) if options.is_safe => {
-            return Err(TemplateError::new(Flaw::Sql(reason), None));
+            let offset = reason.offset(text, options.dialect);
+            return Err(TemplateError::new(Flaw::Sql(reason.text), offset));
         }
         // What the parser does not know may still run where nobody asked for safety.
         Err(_) => return Ok(unparsed(parts, options)),
     };
     let has_page = options.paging != Paging::None;
     if options.is_safe {
-        safety::check(&ast, options.dialect, options.is_procedure, has_page)
-            .map_err(|flaw| TemplateError::new(flaw, None))?;
+        safety::check(&ast, options.dialect, options.is_procedure, has_page).map_err(
+            |refusal| {
+                let offset = find(text, &refusal.pattern);
+                TemplateError::new(refusal.flaw, offset)
+            },
+        )?;
     }
     let read_only = matches!(ast, Ast::Query(_)) && safety::is_read_only(&ast);
     let Ast::Query(query) = &mut ast else {
@@ -288,7 +293,7 @@ fn reprint(text: &str, parts: &[Part], dialect: Dialect) -> Result<Vec<Part>, Te
     Ok(out)
 }
 
-fn parse(text: &str, dialect: Dialect) -> Result<Ast, String> {
+fn parse(text: &str, dialect: Dialect) -> Result<Ast, Reason> {
     let grammar: &dyn Grammar = match dialect {
         Dialect::Sqlite => &SQLiteDialect {},
         Dialect::Postgres => &PostgreSqlDialect {},
@@ -299,12 +304,63 @@ fn parse(text: &str, dialect: Dialect) -> Result<Ast, String> {
         .with_options(ParserOptions::new().with_trailing_commas(false))
         .try_with_sql(text)
         .and_then(|mut parser| parser.parse_statements())
-        .map_err(|error| error.to_string().replace("sql parser error: ", ""))?;
+        .map_err(|error| Reason::new(&error.to_string()))?;
     match (statements.pop(), statements.is_empty()) {
         (Some(statement), true) => Ok(statement),
-        (None, _) => Err("there is no statement".into()),
-        _ => Err("there is more than one statement".into()),
+        (None, _) => Err(Reason::new("there is no statement")),
+        _ => Err(Reason::new("there is more than one statement")),
     }
+}
+
+/// Why the parser does not take a text.
+struct Reason {
+    text: String,
+    /// Line and column in what was parsed.
+    at: Option<(usize, usize)>,
+}
+
+impl Reason {
+    /// Takes `Expected: x, found: y at Line: 1, Column: 10` apart.
+    fn new(error: &str) -> Self {
+        let error = error.trim_start_matches("sql parser error: ");
+        let (text, at) = match error.rsplit_once(" at Line: ") {
+            Some((text, at)) => (text, at.split_once(", Column: ")),
+            None => (error, None),
+        };
+        let found = text.strip_prefix("Expected").and_then(|rest| rest.split_once(", found: "));
+        let found = found.map(|(wanted, found)| (wanted.trim_start_matches([':', ' ']), found));
+        let text = match found {
+            Some((wanted, "EOF")) => format!("expected {wanted}, found the end"),
+            Some((wanted, found)) => format!("expected {wanted}, found `{found}`"),
+            None => text.to_owned(),
+        };
+        let at = at.and_then(|(line, column)| Some((line.parse().ok()?, column.parse().ok()?)));
+        Self { text, at }
+    }
+
+    /// Where that is in the text as written: the parser reads its names as well as ours, so it is asked again.
+    fn offset(&self, text: &str, dialect: Dialect) -> Option<usize> {
+        static MARKED: LazyLock<Regex> = LazyLock::new(|| {
+            Regex::new("\u{1}([0-9]+a?)\u{1}").expect("a constant pattern that compiles")
+        });
+        // As long as before, so that places stay.
+        let plain = MARKED.replace_all(text, ":t$1");
+        let again = parse(&plain, dialect).err().filter(|again| again.text == self.text)?;
+        let Some((line, column)) = again.at else {
+            return text.char_indices().rfind(|(_, c)| !c.is_whitespace()).map(|(at, _)| at);
+        };
+        let before: usize = text.split_inclusive('\n').take(line - 1).map(str::len).sum();
+        let within = text[before..].char_indices().nth(column - 1).map_or(0, |(at, _)| at);
+        Some(before + within)
+    }
+}
+
+/// The first place of a pattern, whatever its case; not inside a word.
+fn find(text: &str, pattern: &str) -> Option<usize> {
+    let anchored = format!(r"(?i)(?:\b|^|\W){pattern}");
+    let found = Regex::new(&anchored).ok()?.find(text)?;
+    let inner = Regex::new(&format!("(?i){pattern}")).ok()?.find(found.as_str())?;
+    Some(found.start() + inner.start())
 }
 
 /// Turns arithmetic in the outer LIMIT and OFFSET into single places, since MySQL takes nothing else there and since

@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use super::bind::Bind;
 use super::dialect::Dialect;
 use super::ident;
-use super::lex::{self, LexError, MARK};
+use super::lex::{self, LexError, MARK, Piece};
 use super::page::Paging;
 use super::statement::{MAX_STATEMENT_BYTES, Statement};
 
@@ -136,11 +136,20 @@ impl Template {
             let text = "the template holds a control character".to_owned();
             return Err(vec![TemplateError::new(Flaw::Template(text), Some(offset))]);
         }
-        if !["{{", "{%", "{#"].iter().any(|tag| source.contains(tag)) {
+        let has_tags = ["{{", "{%", "{#"].iter().any(|tag| source.contains(tag));
+        let unbound = unbound(source, &options);
+        if !has_tags {
+            if !unbound.is_empty() {
+                return Err(unbound);
+            }
             let statement = super::page::build(source, &options).map_err(|error| vec![error])?;
             return Ok(Self { source: Source::Fixed(Arc::new(statement)), options });
         }
-        let environment = Box::new(parse(source, &options)?);
+        let environment = match parse(source, &options) {
+            Ok(environment) if unbound.is_empty() => Box::new(environment),
+            Ok(_) => return Err(unbound),
+            Err(errors) => return Err(errors.into_iter().chain(unbound).collect()),
+        };
         let variants = Mutex::default();
         let template = Self { source: Source::Jinja { environment, variants }, options };
         template.try_out()?;
@@ -164,7 +173,7 @@ impl Template {
         }
         let statement = Arc::new(
             super::page::build(&text, &self.options)
-                .map_err(|error| TemplateError::new(error.flaw, None))?,
+                .map_err(|error| in_source(environment, &text, error))?,
         );
         let mut variants = variants.lock();
         if variants.len() >= MAX_VARIANTS {
@@ -199,7 +208,7 @@ impl Template {
             context.insert(&name.name, to_value(bind));
         }
         context.insert(COLLECTOR, Value::from_dyn_object(collector.clone()));
-        let failed = |error: &Error| TemplateError::new(render_flaw(error), None);
+        let failed = |error: &Error| render_error(error, environment);
         let template = environment.get_template(TEMPLATE).map_err(|error| failed(&error))?;
         let mut text = Capped(Vec::new());
         template
@@ -244,6 +253,23 @@ fn trials(names: &[Name]) -> Vec<Vec<Bind>> {
     trials
 }
 
+/// The `:name`s that nothing binds, in whatever branch they stand, each once.
+fn unbound(source: &str, options: &Options) -> Vec<TemplateError> {
+    let flat = flatten(source);
+    // What cannot be cut is reported by those who need it cut.
+    let pieces = lex::cut(&flat, options.dialect).unwrap_or_default();
+    let mut found: Vec<TemplateError> = Vec::new();
+    for piece in pieces {
+        let Piece::Name(name, offset) = piece else { continue };
+        let flaw = Flaw::Unbound(name.to_owned());
+        let is_known = options.names.iter().any(|known| known.name == name);
+        if !is_known && found.iter().all(|error| error.flaw != flaw) {
+            found.push(TemplateError::new(flaw, Some(offset)));
+        }
+    }
+    found
+}
+
 fn parse(source: &str, options: &Options) -> Result<Environment<'static>, Vec<TemplateError>> {
     let mut environment = base_environment(options.dialect);
     if let Err(error) = environment.add_template_owned(TEMPLATE, source.to_owned()) {
@@ -255,9 +281,8 @@ fn parse(source: &str, options: &Options) -> Result<Environment<'static>, Vec<Te
     let is_closed =
         |name: &str| options.names.iter().any(|known| known.name == name && known.is_closed);
     for (offset, text) in ident::unsafe_uses(source, is_closed) {
-        let flaw = Flaw::UnsafeValue(format!(
-            "`{text}` makes an identifier of a value that is not closed"
-        ));
+        let flaw =
+            Flaw::UnsafeValue(format!("`{text}` makes an identifier of what is not a closed set"));
         errors.push(TemplateError::new(flaw, Some(offset)));
     }
     if let Ok(template) = environment.get_template(TEMPLATE) {
@@ -269,7 +294,7 @@ fn parse(source: &str, options: &Options) -> Result<Environment<'static>, Vec<Te
             .collect();
         unknown.sort();
         for name in unknown {
-            let offset = source.find(&name);
+            let offset = ident::word_in_tags(source, &name);
             errors.push(TemplateError::new(Flaw::Unbound(name), offset));
         }
     }
@@ -323,7 +348,10 @@ fn base_environment(dialect: Dialect) -> Environment<'static> {
                 Some(text) if !text.is_empty() && !text.contains('\0') => {
                     Ok(Value::from_object(Identifier(text.to_owned())))
                 }
-                _ => Err(Error::new(ErrorKind::InvalidOperation, "ident needs a text")),
+                _ => {
+                    let text = "`ident` needs a text, and got none";
+                    Err(Error::new(ErrorKind::InvalidOperation, text))
+                }
             }
         });
         environment
@@ -381,12 +409,39 @@ fn line_start(source: &str, line: usize) -> usize {
     source.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum()
 }
 
-fn render_flaw(error: &Error) -> Flaw {
-    let text = error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
-    Flaw::Render(match error.line() {
-        Some(line) => format!("{text} (line {line} of the template)"),
-        None => text,
-    })
+fn render_error(error: &Error, environment: &Environment<'static>) -> TemplateError {
+    let text = match error.kind() {
+        ErrorKind::OutOfFuel => format!("it takes more than {MAX_RENDER_FUEL} steps"),
+        kind => error.detail().map_or_else(|| kind.to_string(), str::to_owned),
+    };
+    let flaw = match error.kind() {
+        ErrorKind::UnknownFilter | ErrorKind::UnknownTest | ErrorKind::UnknownFunction => {
+            Flaw::Template(text)
+        }
+        _ => Flaw::Render(text),
+    };
+    let template = environment.get_template(TEMPLATE).ok();
+    let offset = template.and_then(|template| Some(line_start(template.source(), error.line()?)));
+    TemplateError::new(flaw, offset)
+}
+
+/// A flaw of rendered text at the same word of the template, so far as it is there.
+fn in_source(
+    environment: &Environment<'static>,
+    text: &str,
+    error: TemplateError,
+) -> TemplateError {
+    let template = environment.get_template(TEMPLATE).ok();
+    let offset = template.zip(error.offset).and_then(|(template, at)| {
+        let rest = &text[at..];
+        let is_word = |c: char| c.is_alphanumeric() || c == '_';
+        let length = rest.find(|c| !is_word(c)).unwrap_or(rest.len());
+        let word = &rest[..length.max(rest.chars().next()?.len_utf8())];
+        let before = text[..at].matches(word).count();
+        let mut found = template.source().match_indices(word).map(|(at, _)| at);
+        found.clone().nth(before).or_else(|| found.next())
+    });
+    TemplateError::new(error.flaw, offset)
 }
 
 fn to_value(bind: &Bind) -> Value {

@@ -5,6 +5,7 @@
 mod engine_mysql;
 mod engine_postgres;
 mod engine_sqlite;
+mod fixtures;
 mod smoke;
 mod store;
 mod support;

@@ -543,7 +543,7 @@ pub struct MetricsSwitch {
     #[serde(default = "yes")]
     pub latency: bool,
     /// Errors by code.
-    #[serde(default = "yes", rename = "errorRate", alias = "error_rate")]
+    #[serde(default = "yes", rename = "errorRate")]
     pub error_rate: bool,
 }
 
