@@ -106,12 +106,16 @@ impl Findings<'_> {
             // Optional values are `anyOf` the value or null: what is wrong is in the first branch.
             ValidationErrorKind::AnyOf { context } => match context.first() {
                 Some(first) if !first.is_empty() => {
-                    first.iter().for_each(|inner| self.explain(inner));
+                    for inner in first {
+                        self.explain(inner);
+                    }
                 }
                 _ => bad_value(format!("{name} is not valid."), use_schema()),
             },
             ValidationErrorKind::AdditionalProperties { unexpected } => {
-                unexpected.iter().for_each(|key| self.unknown(pointer, key, error));
+                for key in unexpected {
+                    self.unknown(pointer, key, error);
+                }
             }
             ValidationErrorKind::Required { property } => {
                 let key = property.as_str().unwrap_or_default();
@@ -253,7 +257,7 @@ fn what(pointer: &str) -> String {
     for step in pointer.split('/').skip(1) {
         let step = step.replace("~1", "/").replace("~0", "~");
         if step.parse::<usize>().is_ok() {
-            out.push_str(&format!("[{step}]"));
+            out.extend(["[", &step, "]"]);
         } else {
             if !out.is_empty() {
                 out.push('.');

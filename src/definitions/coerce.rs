@@ -481,7 +481,7 @@ fn split_offset(text: &str) -> Option<(&str, Option<Offset>)> {
     }
     let time = text.get(11..)?;
     let Some(sign) = time.rfind(['+', '-', ' ']) else { return Some((text, None)) };
-    let (hours, minutes) = match time[sign + 1..].as_bytes() {
+    let (hours, minutes) = match &time.as_bytes()[sign + 1..] {
         [a, b, b':', c, d] | [a, b, c, d] => (two(*a, *b)?, two(*c, *d)?),
         [a, b] => (two(*a, *b)?, 0),
         _ => return None,

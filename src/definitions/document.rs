@@ -221,7 +221,9 @@ fn repeated_keys(node: &Node, file: &str, problems: &mut Vec<Problem>) {
     match &node.content {
         Content::Scalar(_) => {}
         Content::Sequence(items) => {
-            items.iter().for_each(|item| repeated_keys(item, file, problems))
+            for item in items {
+                repeated_keys(item, file, problems);
+            }
         }
         Content::Mapping(entries) => {
             let mut first_lines = HashMap::with_capacity(entries.len());
@@ -369,7 +371,8 @@ mod tests {
                     let before = if i == 0 { "a".to_owned() } else { format!("b{}", i - 1) };
                     format!("b{i}: &b{i} [{}]\n", vec![format!("*{before}"); 9].join(","))
                 })
-                .collect::<String>();
+                .collect::<Vec<_>>()
+                .concat();
         let (documents, problems) = parse("a.yaml", &bomb);
         assert!(documents.is_empty() && problems.len() == 1);
         let deep = "a: ".to_owned() + &"[".repeat(5_000) + &"]".repeat(5_000);

@@ -187,20 +187,8 @@ fn issuer(
         return None;
     }
     let keys = match (&keys.jwks_file, &keys.hs256) {
-        (Some(file), _) => match tree.files.get(file.trim_start_matches("./")) {
-            Some(text) => {
-                if let Err(error) = serde_json::from_str::<jsonwebtoken::jwk::JwkSet>(text) {
-                    problems.push(Problem::error(
-                        document.place("/keys/jwks_file"),
-                        ProblemCode::BadValue,
-                        format!("`{file}` is no JSON Web Key Set: {error}."),
-                        "The file holds `{\"keys\": [...]}` with public keys.",
-                    ));
-                    return None;
-                }
-                IssuerKeys::Jwks(text.clone())
-            }
-            None => {
+        (Some(file), _) => {
+            let Some(text) = tree.files.get(file.trim_start_matches("./")) else {
                 problems.push(Problem::error(
                     document.place("/keys/jwks_file"),
                     ProblemCode::FileNotFound,
@@ -208,8 +196,18 @@ fn issuer(
                     "The path is relative to the root and ends in `.json`; put the file below `policies/`.",
                 ));
                 return None;
+            };
+            if let Err(error) = serde_json::from_str::<jsonwebtoken::jwk::JwkSet>(text) {
+                problems.push(Problem::error(
+                    document.place("/keys/jwks_file"),
+                    ProblemCode::BadValue,
+                    format!("`{file}` is no JSON Web Key Set: {error}."),
+                    "The file holds `{\"keys\": [...]}` with public keys.",
+                ));
+                return None;
             }
-        },
+            IssuerKeys::Jwks(text.clone())
+        }
         (None, Some(secret)) => {
             super::datasource::check_secret(secret, document, "/keys/hs256", problems);
             IssuerKeys::Hs256(secret.clone())

@@ -118,8 +118,10 @@ mod tests {
     use super::*;
     use crate::definitions::document::parse;
 
+    type Found = Option<(u32, u32)>;
+
     /// Where the letter `@` of the value of `sql` stands, and where it should.
-    fn both(text: &str) -> (Option<(u32, u32)>, Option<(u32, u32)>) {
+    fn both(text: &str) -> (Found, Found) {
         let (documents, problems) = parse("a.yaml", text);
         assert!(problems.is_empty(), "{text}: {problems:?}");
         let place = documents[0].place("/sql");

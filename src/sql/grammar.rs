@@ -72,8 +72,10 @@ impl Reason {
         let Some((line, column)) = again.at else {
             return text.char_indices().rfind(|(_, c)| !c.is_whitespace()).map(|(at, _)| at);
         };
-        let before: usize = text.split_inclusive('\n').take(line - 1).map(str::len).sum();
-        let within = text[before..].char_indices().nth(column - 1).map_or(0, |(at, _)| at);
+        let before: usize =
+            text.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum();
+        let within =
+            text[before..].char_indices().nth(column.saturating_sub(1)).map_or(0, |(at, _)| at);
         Some(before + within)
     }
 }

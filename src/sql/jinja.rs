@@ -103,7 +103,7 @@ pub fn to_value(bind: &Bind) -> Value {
         Bind::Date(_) | Bind::DateTime(..) => Value::from(bind.to_text()),
         Bind::Json(text) => serde_json::from_str::<serde_json::Value>(text)
             .map_or_else(|_| Value::from(text.as_str()), |json| Value::from(Serde(json))),
-        Bind::Array(items) => Value::from_iter(items.iter().map(to_value)),
+        Bind::Array(items) => items.iter().map(to_value).collect(),
     }
 }
 

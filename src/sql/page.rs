@@ -60,17 +60,17 @@ pub fn build(text: &str, options: &Options) -> Result<Statement, TemplateError> 
     let Ast::Query(query) = &mut ast else {
         return Ok(Statement { query: Text::new(parts, options.dialect), count: None, read_only });
     };
-    paged(query, parts, options, read_only)
+    paged(query, &parts, options, read_only)
 }
 
 fn paged(
     query: &mut Query,
-    parts: Vec<Part>,
+    parts: &[Part],
     options: &Options,
     read_only: bool,
 ) -> Result<Statement, TemplateError> {
     let dialect = options.dialect;
-    let print = |query: &Query| reprint(&query.to_string(), &parts, dialect);
+    let print = |query: &Query| reprint(&query.to_string(), parts, dialect);
     let count = match options.paging {
         Paging::Own { count: true } | Paging::Added { count: true, .. } => {
             let mut inner = query.clone();
@@ -107,14 +107,14 @@ fn paged(
         }
         paging => {
             let one_more = paging == Paging::Own { count: false };
-            match fold_limit(query, &parts, one_more) {
+            match fold_limit(query, parts, one_more) {
                 Some(folded) => {
                     // The places of the folded expressions follow those of the text.
-                    let mut all = parts.clone();
+                    let mut all = parts.to_vec();
                     all.extend(folded);
                     Text::new(reprint(&query.to_string(), &all, dialect)?, dialect)
                 }
-                None => Text::new(parts.clone(), dialect),
+                None => Text::new(parts.to_vec(), dialect),
             }
         }
     };
@@ -198,7 +198,7 @@ fn integer(expression: &Expr, parts: &[Part]) -> Option<IntExpr> {
     match expression {
         Expr::Nested(inner) => integer(inner, parts),
         Expr::Value(value) => match &value.value {
-            Value::Number(digits, _) => digits.to_string().parse().ok().map(IntExpr::Constant),
+            Value::Number(digits, _) => digits.parse().ok().map(IntExpr::Constant),
             Value::Placeholder(name) => {
                 let at: usize = name.strip_prefix(":t")?.parse().ok()?;
                 match parts.get(at)? {

@@ -108,8 +108,8 @@ pub fn parse_text(parts: &[Part]) -> String {
     for (i, part) in parts.iter().enumerate() {
         match part {
             Part::Text(fixed) => text.push_str(fixed),
-            Part::Slot(_) => text.push_str(&format!(":t{i}")),
-            Part::List { .. } => text.push_str(&format!("(:t{i})")),
+            Part::Slot(_) => text.extend([":t", itoa::Buffer::new().format(i)]),
+            Part::List { .. } => text.extend(["(:t", itoa::Buffer::new().format(i), ")"]),
         }
     }
     text

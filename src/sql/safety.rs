@@ -376,7 +376,7 @@ fn is_always_true(condition: &Expr) -> bool {
         Expr::Nested(inner) => is_always_true(inner),
         Expr::Value(value) => match &value.value {
             Value::Boolean(truth) => *truth,
-            Value::Number(digits, _) => digits.to_string().parse::<f64>().is_ok_and(|n| n != 0.0),
+            Value::Number(digits, _) => digits.parse::<f64>().is_ok_and(|n| n != 0.0),
             _ => false,
         },
         Expr::BinaryOp { left, op: BinaryOperator::And, right } => {

@@ -7,6 +7,7 @@
 //! fixture has no datasource, `db` (SQLite), `pg` and `my` are there.
 
 mod demo;
+mod docs;
 mod tree;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -159,7 +160,8 @@ fn bad_definitions_have_exactly_their_problems() {
         let expected = fs::read_to_string(&beside).unwrap_or_default();
         if found != expected || found.is_empty() {
             let name = case.display();
-            differences.push_str(&format!("{name}\nexpected:\n{expected}found:\n{found}\n"));
+            let text = format!("{name}\nexpected:\n{expected}found:\n{found}\n");
+            differences.push_str(&text);
         }
     }
     assert!(differences.is_empty(), "{differences}");
