@@ -288,11 +288,9 @@ fn versions(interfaces: &mut [Interface], problems: &mut Vec<Problem>) {
         let successor = interfaces.iter().filter(same).rfind(|other| {
             other.status == spec::interface::Status::Active && other.version > interfaces[i].version
         });
-        let link = successor.map(|next| {
-            format!("<{}?version={}>; rel=\"successor-version\"", next.path, next.version)
-        });
+        let successor = successor.map(|next| (next.path.clone(), next.version.to_string()));
         if let Some(deprecation) = &mut interfaces[i].deprecation {
-            deprecation.link = link;
+            deprecation.successor = successor;
         }
     }
 }

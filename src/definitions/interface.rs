@@ -109,7 +109,7 @@ pub fn compile(
         rate_limit: spec.rate_limit.as_ref().map(rate_limit),
         parameters,
         allow_unknown: spec.allow_unknown,
-        timeout: Duration::from_millis(spec.timeout_ms.unwrap_or(limits.timeout_ms)),
+        timeout: Duration::from_millis(spec.timeout_ms.unwrap_or(u64::MAX).min(limits.timeout_ms)),
         caps: spec
             .safe_mode
             .then_some(Caps { max_rows: limits.max_rows, max_bytes: limits.max_result_bytes }),
@@ -122,7 +122,7 @@ pub fn compile(
         }),
         audit: spec.audit,
         measures_latency: metrics.is_none_or(|switch| switch.latency),
-        measures_errors: metrics.is_none_or(|switch| switch.error_rate),
+        measures_codes: metrics.is_none_or(|switch| switch.error_rate),
         tests: spec.tests.clone(),
         fingerprint: hasher.finish(),
         place: document.place("/code"),
@@ -265,7 +265,7 @@ fn deprecation(spec: &spec::Interface, report: &mut Reporter<'_>) -> Option<Depr
     Some(Deprecation {
         since: format!("@{}", since.map_or(0, |at| at.timestamp().as_second())),
         sunset: sunset.map(|at| at.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()),
-        link: None,
+        successor: None,
     })
 }
 

@@ -108,7 +108,7 @@ pub struct Interface {
     pub cache: Option<CachePolicy>,
     pub audit: Audit,
     pub measures_latency: bool,
-    pub measures_errors: bool,
+    pub measures_codes: bool,
     pub tests: Vec<spec::interface::TestCase>,
     /// Equal while neither the interface nor its datasource has changed; part of cache keys.
     pub fingerprint: u64,
@@ -136,8 +136,8 @@ pub struct Deprecation {
     pub since: String,
     /// `Sunset`: an HTTP date.
     pub sunset: Option<String>,
-    /// `Link`: where its successor is.
-    pub link: Option<String>,
+    /// Path pattern and version of its successor, for `Link`.
+    pub successor: Option<(String, String)>,
 }
 
 /// Cross-origin policy.

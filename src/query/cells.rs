@@ -34,7 +34,7 @@ pub fn write_csv(out: &mut Vec<u8>, cell: Cell<'_>) {
         Cell::Text(text) | Cell::Json(text) => write_csv_text(out, text),
         Cell::Float(n) if !n.is_finite() => out.extend_from_slice(not_finite(n).as_bytes()),
         Cell::Float32(n) if !n.is_finite() => {
-            out.extend_from_slice(not_finite(f64::from(n)).as_bytes())
+            out.extend_from_slice(not_finite(f64::from(n)).as_bytes());
         }
         Cell::Bytes(bytes) => write_base64(out, bytes),
         other => write_json(out, other),

@@ -114,6 +114,22 @@ impl Text {
         found.into_iter()
     }
 
+    /// The index of the name whose value is at a position of the binds, where lists do not move the positions.
+    pub fn name_at(&self, position: usize) -> Option<usize> {
+        self.joined.as_ref()?;
+        let mut seen: Vec<&Slot> = Vec::new();
+        for part in &self.parts {
+            let Part::Slot(slot) = part else { continue };
+            if self.dialect == Dialect::MySql || !seen.contains(&slot) {
+                seen.push(slot);
+            }
+        }
+        match seen.get(position)? {
+            Slot::Name(index) => Some(*index),
+            _ => None,
+        }
+    }
+
     /// The statement for these values: its text and the values in placeholder order.
     pub fn bind(&self, values: &Values<'_>) -> (Arc<str>, Vec<Bind>) {
         let mut binds = Vec::with_capacity(self.parts.len() / 2);
