@@ -5,8 +5,12 @@
 mod engine_mysql;
 mod engine_postgres;
 mod engine_sqlite;
+mod pages;
+mod parameters;
 mod seed;
 mod smoke;
 mod store;
 mod support;
+mod templates;
+mod transform;
 mod values;
