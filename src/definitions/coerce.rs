@@ -8,7 +8,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::spec::interface::{Location, ParamType};
-use crate::sql::bind::Bind;
+use crate::sql::bind::{Bind, compare_numbers};
 
 /// Digits of a number, at most.
 const MAX_NUMBER_LENGTH: usize = 400;
@@ -327,8 +327,7 @@ pub fn compare(a: &Bind, b: &Bind) -> Option<std::cmp::Ordering> {
     match (a, b) {
         (Bind::Int(a), Bind::Int(b)) => Some(a.cmp(b)),
         (Bind::Int(_) | Bind::Number(_), Bind::Int(_) | Bind::Number(_)) => {
-            let number = |bind: &Bind| bind.to_text().parse::<f64>().ok();
-            number(a)?.partial_cmp(&number(b)?)
+            Some(compare_numbers(&a.to_text(), &b.to_text()))
         }
         (Bind::Date(a), Bind::Date(b)) => Some(a.cmp(b)),
         (Bind::DateTime(a, ao), Bind::DateTime(b, bo)) => {

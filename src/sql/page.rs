@@ -267,8 +267,9 @@ mod tests {
         assert!(mysql.ends_with("LIMIT ? OFFSET ?"), "{mysql}");
         assert_eq!(values[4..], [Bind::Int(50), Bind::Int(100)]);
         let (postgres, values) = sql(SEED, Dialect::Postgres, Paging::Own { count: false }, &[]);
-        assert!(postgres.ends_with("LIMIT $4 OFFSET $5"), "{postgres}");
-        assert_eq!(values[3..], [Bind::Int(51), Bind::Int(100)]);
+        assert!(postgres.contains("($3 IS NULL OR store_id = $4)"), "{postgres}");
+        assert!(postgres.ends_with("LIMIT $5 OFFSET $6"), "{postgres}");
+        assert_eq!(values[4..], [Bind::Int(51), Bind::Int(100)]);
     }
 
     #[test]
