@@ -5,6 +5,8 @@
 mod engine_mysql;
 mod engine_postgres;
 mod engine_sqlite;
+mod reload;
 mod smoke;
 mod store;
 mod support;
+mod tidy;
