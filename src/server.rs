@@ -33,8 +33,9 @@ use crate::settings::Settings;
 use crate::store::audit::AuditLog;
 use crate::store::{Store, StoreError};
 
-/// The key of the demo's consumer, known to everybody.
-pub const DEMO_KEY: &str = "tidegate-demo-key";
+/// The keys of the demo's consumers, known to everybody.
+const DEMO_KEYS: [&str; 3] =
+    ["tidegate-demo-key", "tidegate-demo-key-east", "tidegate-demo-key-partner"];
 /// How often a stopping process looks whether calls are still under way.
 const DRAIN_LOOK_EVERY: Duration = Duration::from_millis(20);
 /// Longest wait for audit records when stopping.
@@ -201,14 +202,16 @@ fn announce(settings: &Settings, live: &Live, started: Instant) {
         "serving"
     );
     tracing::info!(file = %settings.data_dir.join(token::FILE).display(), "the admin token is in this file");
-    let demo: [u8; 32] = Sha256::digest(DEMO_KEY).into();
-    if let Some(key) = snapshot.policies.keys.get(&demo)
-        && let Some(consumer) = snapshot.policies.consumers.get(key.consumer)
-    {
-        tracing::warn!(
-            consumer = consumer.name,
-            "a DEMO KEY is let in: `X-API-Key: {DEMO_KEY}`. Everybody knows it; remove it before real data is served."
-        );
+    for demo in DEMO_KEYS {
+        let digest: [u8; 32] = Sha256::digest(demo).into();
+        if let Some(key) = snapshot.policies.keys.get(&digest)
+            && let Some(consumer) = snapshot.policies.consumers.get(key.consumer)
+        {
+            tracing::warn!(
+                consumer = consumer.name,
+                "a DEMO KEY is let in: `X-API-Key: {demo}`. Everybody knows it; remove it before real data is served."
+            );
+        }
     }
 }
 
