@@ -2,9 +2,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod bad_input;
+mod cors;
 mod engine_mysql;
 mod engine_postgres;
 mod engine_sqlite;
+mod failures;
+mod forms;
 mod pages;
 mod parameters;
 mod seed;
@@ -14,3 +18,4 @@ mod support;
 mod templates;
 mod transform;
 mod values;
+mod versions;
