@@ -5,7 +5,7 @@ use http::header::{
     AGE, ALLOW, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_TYPE, ETAG,
     IF_NONE_MATCH, LINK, RETRY_AFTER, VARY, WWW_AUTHENTICATE,
 };
-use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
 
 use super::answer::{self, Answered};
 use super::body::{Body, compress};
@@ -60,13 +60,22 @@ pub async fn well(
 }
 
 async fn in_parts(
-    exchange: Exchange,
+    mut exchange: Exchange,
     running: answer::Running,
     format: Format,
     encoding: Option<Encoding>,
 ) -> Response<Body> {
     let mut response = base(&exchange, StatusCode::OK, Body::empty());
     describe(&mut response, &exchange, format, encoding);
+    if exchange.method == Method::HEAD {
+        // Nobody takes the parts, and the call is well all the same.
+        drop(running);
+        let outcome = Outcome { code: Code::Ok, status: 200, rows: 0, bytes: 0, error: None };
+        if let Err(error) = exchange.finish(&outcome).await {
+            return unrecorded(exchange, &error.to_string());
+        }
+        return response.map(|_| Body::Stream(Box::pin(futures::stream::empty())));
+    }
     let parts = Body::Stream(answer::parts(running, exchange, 200));
     let (body, _) = compress(parts, encoding).await;
     response.map(|_| body)

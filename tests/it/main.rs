@@ -2,10 +2,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod bad_input;
+mod cors;
 mod engine_mysql;
 mod engine_postgres;
 mod engine_sqlite;
+mod failures;
 mod fixtures;
+mod forms;
 mod pages;
 mod parameters;
 mod reload;
@@ -17,3 +21,4 @@ mod templates;
 mod tidy;
 mod transform;
 mod values;
+mod versions;
