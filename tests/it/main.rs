@@ -2,9 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod access;
+mod cache;
 mod engine_mysql;
 mod engine_postgres;
 mod engine_sqlite;
+mod limits;
 mod reload;
 mod smoke;
 mod store;
