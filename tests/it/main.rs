@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod access;
+mod admin;
 mod audit;
 mod cache;
 mod engine_mysql;
