@@ -52,7 +52,7 @@ struct Verifier {
 struct Key {
     id: Option<String>,
     algorithm: Algorithm,
-    key: DecodingKey,
+    decoding: DecodingKey,
 }
 
 impl std::fmt::Debug for Verifier {
@@ -200,10 +200,10 @@ impl Verifier {
         };
         let mut denial = Denial::InvalidToken;
         for key in self.keys.iter().filter(fits) {
-            match decode::<Map<String, Value>>(token, &key.key, &validation) {
+            match decode::<Map<String, Value>>(token, &key.decoding, &validation) {
                 Ok(data) => return Ok(data.claims),
                 Err(error) if matches!(error.kind(), ErrorKind::ExpiredSignature) => {
-                    denial = Denial::ExpiredToken
+                    denial = Denial::ExpiredToken;
                 }
                 Err(_) => {}
             }
@@ -240,7 +240,7 @@ fn verifier(issuer: &Issuer, root: &Path, warnings: &mut Vec<Problem>) -> Verifi
             Ok(text) => keys.push(Key {
                 id: None,
                 algorithm: Algorithm::HS256,
-                key: DecodingKey::from_secret(text.expose().as_bytes()),
+                decoding: DecodingKey::from_secret(text.expose().as_bytes()),
             }),
             Err(error) => {
                 let message = format!("The secret of `{}` cannot be had: {error}.", issuer.name);
@@ -259,8 +259,8 @@ fn verifier(issuer: &Issuer, root: &Path, warnings: &mut Vec<Problem>) -> Verifi
                 }
                 let algorithm = algorithm_of(&jwk.algorithm);
                 match (algorithm, DecodingKey::from_jwk(jwk)) {
-                    (Some(algorithm), Ok(key)) => {
-                        keys.push(Key { id: jwk.common.key_id.clone(), algorithm, key });
+                    (Some(algorithm), Ok(decoding)) => {
+                        keys.push(Key { id: jwk.common.key_id.clone(), algorithm, decoding });
                     }
                     _ => warn(
                         ProblemCode::Unsupported,

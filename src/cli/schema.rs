@@ -7,7 +7,7 @@ use crate::definitions::schema::Kind;
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// datasource, interface, consumer, role or jwt_issuer
+    /// datasource, interface, consumer, role or `jwt_issuer`
     kind: String,
 }
 

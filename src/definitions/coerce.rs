@@ -8,7 +8,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::spec::interface::{Location, ParamType};
-use crate::sql::bind::Bind;
+use crate::sql::bind::{Bind, compare_numbers};
 
 /// Digits of a number, at most.
 const MAX_NUMBER_LENGTH: usize = 400;
@@ -178,6 +178,11 @@ fn strftime(pattern: &str) -> Option<String> {
                 continue 'next;
             }
         }
+        // Java's way to write a letter that is no field.
+        if c == '\'' {
+            rest = &rest[1..];
+            continue;
+        }
         if c.is_ascii_alphabetic() && c != 'T' {
             return None;
         }
@@ -318,12 +323,11 @@ impl Rules {
 }
 
 /// Order of two values of one kind; numbers by value.
-fn compare(a: &Bind, b: &Bind) -> Option<std::cmp::Ordering> {
+pub fn compare(a: &Bind, b: &Bind) -> Option<std::cmp::Ordering> {
     match (a, b) {
         (Bind::Int(a), Bind::Int(b)) => Some(a.cmp(b)),
         (Bind::Int(_) | Bind::Number(_), Bind::Int(_) | Bind::Number(_)) => {
-            let number = |bind: &Bind| bind.to_text().parse::<f64>().ok();
-            number(a)?.partial_cmp(&number(b)?)
+            Some(compare_numbers(&a.to_text(), &b.to_text()))
         }
         (Bind::Date(a), Bind::Date(b)) => Some(a.cmp(b)),
         (Bind::DateTime(a, ao), Bind::DateTime(b, bo)) => {
@@ -476,7 +480,7 @@ fn split_offset(text: &str) -> Option<(&str, Option<Offset>)> {
     }
     let time = text.get(11..)?;
     let Some(sign) = time.rfind(['+', '-', ' ']) else { return Some((text, None)) };
-    let (hours, minutes) = match time[sign + 1..].as_bytes() {
+    let (hours, minutes) = match &time.as_bytes()[sign + 1..] {
         [a, b, b':', c, d] | [a, b, c, d] => (two(*a, *b)?, two(*c, *d)?),
         [a, b] => (two(*a, *b)?, 0),
         _ => return None,

@@ -10,10 +10,11 @@ use jiff::civil::Date;
 use regex::Regex;
 use serde_json::{Map, Value};
 
-use super::compile::{Source, dangling};
+use super::compile::{Source, Sources, dangling};
 use super::document::Document;
 use super::load::Tree;
 use super::problem::{Problem, ProblemCode};
+use super::schema::Kind;
 use super::snapshot::{CachePolicy, Caps, Cors, Datasource, Deprecation, Interface, RateLimit};
 use super::spec::interface::{self as spec, Location, Status, Visibility};
 use super::{parameter, query, response};
@@ -22,6 +23,7 @@ use super::{parameter, query, response};
 #[derive(Clone, Copy, Debug)]
 pub struct Context<'a> {
     pub tree: &'a Tree,
+    pub sources: &'a Sources,
     pub datasources: &'a BTreeMap<String, Arc<Datasource>>,
     pub index: usize,
 }
@@ -60,7 +62,7 @@ pub fn compile(
         report.error("/version", ProblemCode::BadValue, message, "Write three numbers: `1.0.0`.");
     });
     let datasource = context.datasources.get(&spec.datasource_id);
-    if datasource.is_none() {
+    if datasource.is_none() && !context.sources.may_exist(Kind::Datasource, &spec.datasource_id) {
         let known = context.datasources.keys().map(String::as_str);
         report.problems.push(dangling(
             document,
@@ -78,8 +80,9 @@ pub fn compile(
     let response = response::compile(spec, report);
     let deprecation = deprecation(spec, report);
     tests(spec, report);
-    let (version, datasource) = (version.ok()?, datasource?.clone());
-    let (query, parameters) = query::compile(spec, &datasource, parameters, context.tree, report)?;
+    let datasource = datasource?.clone();
+    let query = query::compile(spec, &datasource, parameters, context.tree, report);
+    let (version, (query, parameters)) = (version.ok()?, query?);
     if report.problems[before..].iter().any(Problem::is_error) {
         return None;
     }
@@ -109,7 +112,7 @@ pub fn compile(
         rate_limit: spec.rate_limit.as_ref().map(rate_limit),
         parameters,
         allow_unknown: spec.allow_unknown,
-        timeout: Duration::from_millis(spec.timeout_ms.unwrap_or(limits.timeout_ms)),
+        timeout: Duration::from_millis(spec.timeout_ms.unwrap_or(u64::MAX).min(limits.timeout_ms)),
         caps: spec
             .safe_mode
             .then_some(Caps { max_rows: limits.max_rows, max_bytes: limits.max_result_bytes }),
@@ -122,7 +125,7 @@ pub fn compile(
         }),
         audit: spec.audit,
         measures_latency: metrics.is_none_or(|switch| switch.latency),
-        measures_errors: metrics.is_none_or(|switch| switch.error_rate),
+        measures_codes: metrics.is_none_or(|switch| switch.error_rate),
         tests: spec.tests.clone(),
         fingerprint: hasher.finish(),
         place: document.place("/code"),
@@ -145,6 +148,15 @@ fn path(spec: &spec::Interface, report: &mut Reporter<'_>) -> String {
             ProblemCode::BadValue,
             format!("`{path}` is no path below `/data-api/`."),
             "Write `/data-api/…` with letters, digits, `.`, `_`, `-` and `{name}` segments.",
+        );
+    }
+    let names = path_names(path);
+    if let Some(twice) = names.iter().enumerate().find(|(i, name)| names[..*i].contains(name)) {
+        report.error(
+            "/path",
+            ProblemCode::BadValue,
+            format!("The path has the segment `{{{}}}` twice.", twice.1),
+            "Give each segment a name of its own.",
         );
     }
     path.clone()
@@ -265,7 +277,7 @@ fn deprecation(spec: &spec::Interface, report: &mut Reporter<'_>) -> Option<Depr
     Some(Deprecation {
         since: format!("@{}", since.map_or(0, |at| at.timestamp().as_second())),
         sunset: sunset.map(|at| at.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()),
-        link: None,
+        successor: None,
     })
 }
 

@@ -40,7 +40,9 @@ pub struct Tree {
 impl Tree {
     /// The YAML files.
     pub fn yaml(&self) -> impl Iterator<Item = (&str, &str)> {
-        let is_yaml = |path: &str| path.ends_with(".yaml") || path.ends_with(".yml");
+        let is_yaml = |path: &str| {
+            Path::new(path).extension().is_some_and(|end| end == "yaml" || end == "yml")
+        };
         self.files
             .iter()
             .filter(move |(path, _)| is_yaml(path))

@@ -38,7 +38,8 @@ pub struct Snapshot {
 impl Snapshot {
     /// The versions of a code, lowest first.
     pub fn versions<'a>(&'a self, code: &'a str) -> impl Iterator<Item = &'a Arc<Interface>> {
-        self.interfaces.iter().filter(move |interface| interface.code == code)
+        let first = self.interfaces.partition_point(|interface| interface.code.as_str() < code);
+        self.interfaces[first..].iter().take_while(move |interface| interface.code == code)
     }
 }
 
@@ -108,7 +109,7 @@ pub struct Interface {
     pub cache: Option<CachePolicy>,
     pub audit: Audit,
     pub measures_latency: bool,
-    pub measures_errors: bool,
+    pub measures_codes: bool,
     pub tests: Vec<spec::interface::TestCase>,
     /// Equal while neither the interface nor its datasource has changed; part of cache keys.
     pub fingerprint: u64,
@@ -136,8 +137,8 @@ pub struct Deprecation {
     pub since: String,
     /// `Sunset`: an HTTP date.
     pub sunset: Option<String>,
-    /// `Link`: where its successor is.
-    pub link: Option<String>,
+    /// Path pattern and version of its successor, for `Link`.
+    pub successor: Option<(String, String)>,
 }
 
 /// Cross-origin policy.

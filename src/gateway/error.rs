@@ -136,6 +136,7 @@ impl From<Failure> for ApiError {
         let cause = failure.to_string();
         let error = match failure {
             Failure::Engine(error) => return error.into(),
+            Failure::Unfit { parameter, .. } => Self::parameter(&parameter, Fault::Unfit),
             Failure::Refused(_) => Self::new(Code::InvalidParam, Message::RefusedByParameters),
             Failure::Mismatch(_) => Self::new(Code::SchemaMismatch, Message::SchemaMismatch),
             Failure::Render(_) | Failure::TooLarge | Failure::Abandoned => {

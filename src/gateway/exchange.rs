@@ -167,6 +167,14 @@ impl Exchange {
             rows: outcome.rows,
             bytes: outcome.bytes,
             error: outcome.error,
+            measures_latency: self
+                .interface
+                .as_ref()
+                .is_none_or(|interface| interface.measures_latency),
+            measures_codes: self
+                .interface
+                .as_ref()
+                .is_none_or(|interface| interface.measures_codes),
         }));
     }
 

@@ -1,4 +1,4 @@
-//! `/openapi.json`: OpenAPI 3.1 of what the caller may call.
+//! `/openapi.json`: `OpenAPI` 3.1 of what the caller may call.
 
 use http::header::{ALLOW, CONTENT_TYPE};
 use http::{HeaderValue, Method, Response, StatusCode};
@@ -177,7 +177,7 @@ fn schema(parameter: &Parameter) -> Value {
         Some(TextFormat::Ipv6) => scalar["format"] = "ipv6".into(),
         Some(TextFormat::Uri) => scalar["format"] = "uri".into(),
         Some(TextFormat::Pattern { shown, .. }) if shown != "yyyy-MM-dd" => {
-            scalar["format"] = shown.as_str().into()
+            scalar["format"] = shown.as_str().into();
         }
         _ => {}
     }

@@ -38,7 +38,7 @@ pub async fn well(
             let outcome =
                 Outcome { code: Code::Ok, status, rows, bytes: body.len() as u64, error: None };
             if let Err(error) = exchange.finish(&outcome).await {
-                return unrecorded(exchange, &error.to_string()).await;
+                return unrecorded(exchange, &error.to_string());
             }
             if matched {
                 let mut response = base(&exchange, StatusCode::NOT_MODIFIED, Body::empty());
@@ -128,13 +128,13 @@ pub async fn failed(mut exchange: Exchange, error: ApiError) -> Response<Body> {
         error: error.internal.as_deref(),
     };
     if let Err(lost) = exchange.finish(&outcome).await {
-        return unrecorded(exchange, &lost.to_string()).await;
+        return unrecorded(exchange, &lost.to_string());
     }
     refusal(&exchange, &error, body)
 }
 
 /// The strict record could not be stored, so the answer stays here.
-async fn unrecorded(mut exchange: Exchange, cause: &str) -> Response<Body> {
+fn unrecorded(mut exchange: Exchange, cause: &str) -> Response<Body> {
     let error = ApiError::new(Code::InternalError, Message::Internal).because(cause);
     let body = Bytes::from(error.to_json(exchange.language).to_string());
     exchange.report(&Outcome {
@@ -198,10 +198,7 @@ pub fn base(exchange: &Exchange, status: StatusCode, body: Body) -> Response<Bod
     if let Some(allowance) = exchange.allowance {
         headers.insert("ratelimit-limit", HeaderValue::from(allowance.limit));
         headers.insert("ratelimit-remaining", HeaderValue::from(allowance.remaining));
-        headers.insert(
-            "ratelimit-reset",
-            HeaderValue::from(allowance.reset.as_secs_f64().ceil() as u64),
-        );
+        headers.insert("ratelimit-reset", HeaderValue::from(seconds(allowance.reset)));
     }
     if let Some(interface) = &exchange.interface {
         of_interface(headers, exchange, interface);
@@ -215,8 +212,14 @@ fn of_interface(headers: &mut HeaderMap, exchange: &Exchange, interface: &Interf
         if let Some(sunset) = &deprecation.sunset {
             insert(headers, HeaderName::from_static("sunset"), sunset);
         }
-        if let Some(link) = &deprecation.link {
-            insert(headers, LINK, link);
+        if let Some((path, version)) = &deprecation.successor {
+            // A pattern with segments is no address; a version at the same path is where this call went.
+            let path = if *path == interface.path { &exchange.path } else { path };
+            insert(
+                headers,
+                LINK,
+                &format!("<{path}?version={version}>; rel=\"successor-version\""),
+            );
         }
     }
     if let (Some(state), Some(policy)) = (exchange.cache, interface.cache) {

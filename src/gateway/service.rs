@@ -78,5 +78,5 @@ impl ServerApp for GatewayService {
 fn peer(stream: &Stream) -> IpAddr {
     let digest = stream.get_socket_digest();
     let address = digest.as_ref().and_then(|digest| digest.peer_addr()).and_then(|at| at.as_inet());
-    address.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |at| at.ip())
+    address.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), std::net::SocketAddr::ip)
 }

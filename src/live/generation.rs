@@ -41,7 +41,7 @@ pub struct Runtime {
 impl Runtime {
     /// Whether this is one of `every` answers, the first among them.
     pub fn is_sampled(&self, every: u64) -> bool {
-        self.answers.fetch_add(1, Relaxed) % every == 0
+        self.answers.fetch_add(1, Relaxed).is_multiple_of(every)
     }
 }
 

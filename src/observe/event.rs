@@ -109,6 +109,9 @@ pub struct RequestFinished<'a> {
     pub bytes: u64,
     /// Internal cause of a failure; never shown to the caller.
     pub error: Option<&'a str>,
+    /// Which series the interface wants: its `metrics.latency` and `metrics.errorRate`.
+    pub measures_latency: bool,
+    pub measures_codes: bool,
 }
 
 /// The end of one reload.

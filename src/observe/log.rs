@@ -136,6 +136,8 @@ mod tests {
         let interface = Metrics::new().interface("sales", "1.0.0");
         tracing::subscriber::with_default(subscriber, || {
             access_line(&RequestFinished {
+                measures_latency: true,
+                measures_codes: true,
                 interface: &interface,
                 request_id: "r-1",
                 principal: "shop",

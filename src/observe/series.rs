@@ -87,8 +87,12 @@ impl InterfaceMetrics {
     }
 
     pub(super) fn finished(&self, request: &RequestFinished<'_>) {
-        self.requests[request.code.index()].fetch_add(1, Relaxed);
-        self.duration.observe(request.duration);
+        if request.measures_codes {
+            self.requests[request.code.index()].fetch_add(1, Relaxed);
+        }
+        if request.measures_latency {
+            self.duration.observe(request.duration);
+        }
         self.rows.fetch_add(request.rows, Relaxed);
         self.bytes.fetch_add(request.bytes, Relaxed);
         if let Some(state) = request.cache {

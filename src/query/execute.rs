@@ -11,12 +11,12 @@ use super::cells::{write_json, write_json_text};
 use super::encode::{Encoder, Format};
 use super::scope::Scope;
 use super::sink::{AnswerSink, Overflow};
-use crate::definitions::snapshot::Interface;
+use crate::definitions::snapshot::{Binding, Interface};
 use crate::definitions::spec::interface::{QueryType, ValidateResponse};
 use crate::engines::registry::Source;
 use crate::engines::{Cell, Column, EngineError, Flow, Query, Row, RowSink};
 use crate::sql::bind::Bind;
-use crate::sql::statement::{Text, Values};
+use crate::sql::statement::{Statement, Text, Values};
 use crate::sql::template::{Flaw, Template};
 
 /// Characters of a difference that are kept.
@@ -58,6 +58,9 @@ pub enum Failure {
     /// The answer is larger than may be kept whole.
     #[error("the answer is too large to be kept whole")]
     TooLarge,
+    /// The value of this parameter does not fit the type that the database gives its place.
+    #[error("the value of `{parameter}` does not fit: {cause}")]
+    Unfit { parameter: String, cause: String },
     /// Nobody reads any more.
     #[error("the caller went away")]
     Abandoned,
@@ -126,10 +129,12 @@ async fn run(call: &Call, overflow: Overflow) -> Result<Answer, (bool, Failure)>
     if sink.overflowed {
         return Err((committed, Failure::TooLarge));
     }
-    let done = done.map_err(|error| (committed, error.into()))?;
+    let done = done.map_err(|error| (committed, blame(error, call, &prepared.statement.query)))?;
     let late = |failure| (committed, failure);
     let total = match (page, prepared.count) {
-        (Some(page), Some(count)) => Some(total(call, page, &sink, count).await.map_err(late)?),
+        (Some(page), Some(count)) if call.format == Format::Json => {
+            Some(total(call, page, &sink, count).await.map_err(late)?)
+        }
         _ => None,
     };
     if call.format == Format::Json {
@@ -145,8 +150,21 @@ async fn run(call: &Call, overflow: Overflow) -> Result<Answer, (bool, Failure)>
     })
 }
 
+/// Names the parameter whose value the database refused, where it can be known.
+fn blame(error: EngineError, call: &Call, text: &Text) -> Failure {
+    if let EngineError::BadValue { position: Some(position), message } = &error
+        && let Some(Binding::Parameter(index)) =
+            text.name_at(*position).and_then(|name| call.interface.query.bindings.get(name))
+        && let Some(parameter) = call.interface.parameters.get(*index)
+    {
+        return Failure::Unfit { parameter: parameter.name.clone(), cause: message.clone() };
+    }
+    error.into()
+}
+
 /// A statement with its values.
 struct Prepared {
+    statement: Arc<Statement>,
     query: Query,
     count: Option<Query>,
 }
@@ -171,6 +189,7 @@ fn prepare(call: &Call, template: &Template) -> Result<Prepared, Failure> {
         Query { sql, binds, deadline: call.deadline, read_only }
     };
     Ok(Prepared {
+        statement: rendered.statement.clone(),
         query: query(&rendered.statement.query),
         count: rendered.statement.count.as_ref().map(query),
     })
@@ -187,9 +206,7 @@ fn page(call: &Call) -> Option<PageValues> {
     let page = call.interface.query.page?;
     let value = |parameter: usize| {
         let bindings = &call.interface.query.bindings;
-        let at = bindings
-            .iter()
-            .position(|b| *b == crate::definitions::snapshot::Binding::Parameter(parameter))?;
+        let at = bindings.iter().position(|b| *b == Binding::Parameter(parameter))?;
         match call.scope.values.get(at)? {
             Bind::Int(n) => u64::try_from(*n).ok(),
             _ => None,

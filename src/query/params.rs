@@ -49,7 +49,7 @@ pub fn take(interface: &Interface, input: &Input) -> Result<Params, Vec<ParamFau
         match one(parameter, input) {
             Ok(Some(value)) => values.push(value),
             Ok(None) if parameter.required => {
-                faults.push((parameter.name.clone(), Fault::Required))
+                faults.push((parameter.name.clone(), Fault::Required));
             }
             Ok(None) => values.push(parameter.default.clone().unwrap_or(Bind::Null)),
             Err(fault) => faults.push((parameter.name.clone(), fault)),
@@ -153,7 +153,8 @@ pub fn parse_query(text: &str) -> Result<Vec<(String, String)>, Malformed> {
 /// Where a code is cut short or the result is not UTF-8.
 pub fn decode(text: &str, plus_is_space: bool) -> Result<String, Malformed> {
     let bytes = text.as_bytes();
-    if !bytes.contains(&b'%') && !(plus_is_space && bytes.contains(&b'+')) {
+    let is_coded = bytes.contains(&b'%') || plus_is_space && bytes.contains(&b'+');
+    if !is_coded {
         return Ok(text.to_owned());
     }
     let mut out = Vec::with_capacity(bytes.len());

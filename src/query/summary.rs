@@ -71,12 +71,12 @@ impl Figure {
             _ if self.count == 0 => out.extend_from_slice(b"null"),
             Aggregate::Sum => match self.exact {
                 Some((digits, scale)) => {
-                    out.extend_from_slice(digits_text(digits, scale).as_bytes())
+                    out.extend_from_slice(digits_text(digits, scale).as_bytes());
                 }
                 None => super::cells::write_json(out, Cell::Float(self.float)),
             },
             Aggregate::Avg => {
-                super::cells::write_json(out, Cell::Float(self.float / self.count as f64))
+                super::cells::write_json(out, Cell::Float(self.float / self.count as f64));
             }
             Aggregate::Min | Aggregate::Max => {
                 out.extend_from_slice(self.extreme.as_ref().map_or(b"null", |(text, _)| text));

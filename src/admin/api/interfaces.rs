@@ -105,15 +105,12 @@ pub async fn test(
 fn find(admin: &Admin, code: &str, version: Option<&String>) -> Option<Arc<Interface>> {
     let generation = admin.gateway.live.current();
     let versions: Vec<&Arc<Interface>> = generation.snapshot.versions(code).collect();
-    let found = match version {
-        Some(version) => {
-            versions.iter().find(|interface| interface.version.to_string() == *version)
-        }
-        None => {
-            let marked = versions.iter().find(|interface| interface.is_default);
-            let callable = || versions.iter().rfind(|interface| interface.is_callable());
-            marked.or_else(callable).or(versions.last())
-        }
+    let found = if let Some(version) = version {
+        versions.iter().find(|interface| interface.version.to_string() == *version)
+    } else {
+        let marked = versions.iter().find(|interface| interface.is_default);
+        let callable = || versions.iter().rfind(|interface| interface.is_callable());
+        marked.or_else(callable).or(versions.last())
     };
     found.map(|interface| Arc::clone(interface))
 }

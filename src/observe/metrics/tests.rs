@@ -63,6 +63,8 @@ fn scrape(observer: &Observer) -> Scrape {
 
 fn finish(observer: &Observer, interface: &InterfaceMetrics, code: Code, path: &str) {
     observer.report(&Event::RequestFinished(RequestFinished {
+        measures_latency: true,
+        measures_codes: true,
         interface,
         request_id: "r-1",
         principal: "",

@@ -12,6 +12,10 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
+pub mod databases;
+pub mod raw;
+pub mod tables;
+
 /// Key of the consumer `tester`, whose role grants everything.
 pub const KEY: &str = "test-key";
 /// Longest wait for something that must happen.
