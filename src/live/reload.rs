@@ -12,7 +12,7 @@ use tokio::runtime::Handle;
 use super::generation::Generation;
 use crate::definitions::compile::compile;
 use crate::definitions::load::{Tree, load_settled};
-use crate::definitions::problem::Problem;
+use crate::definitions::problem::{Place, Problem, ProblemCode};
 use crate::observe::Observer;
 use crate::observe::event::{DefinitionCounts, Event, ReloadFinished};
 
@@ -109,6 +109,9 @@ impl Live {
     /// Swaps a tree in if it is good, and reports what came of it.
     fn take(&self, tree: &Tree, started: Instant) -> LastReload {
         let last = match compile(tree) {
+            Ok(_) if tree.files.is_empty() && self.serves_anything() => {
+                LastReload::new(tree, false, started, vec![vanished()])
+            }
             Ok(snapshot) => {
                 let old = self.current.load_full();
                 let next = Generation::prepare(
@@ -126,6 +129,10 @@ impl Live {
         };
         self.report(&last);
         last
+    }
+
+    fn serves_anything(&self) -> bool {
+        !self.current.load().snapshot.interfaces.is_empty()
     }
 
     fn report(&self, last: &LastReload) {
@@ -166,6 +173,16 @@ impl Live {
                 .retain(interfaces, snapshot.datasources.keys().map(String::as_str));
         }
     }
+}
+
+/// A directory that is gone is being replaced or was unmounted; nobody removes all definitions to serve nothing.
+fn vanished() -> Problem {
+    Problem::error(
+        Place { file: ".".to_owned(), line: 1, column: 1 },
+        ProblemCode::Unreadable,
+        "All the definitions are gone.",
+        "Put them back below the root; to serve nothing, stop the process.",
+    )
 }
 
 impl LastReload {

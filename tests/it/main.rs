@@ -2,7 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod access;
+mod admin;
+mod audit;
 mod bad_input;
+mod cache;
 mod cors;
 mod engine_mysql;
 mod engine_postgres;
@@ -10,6 +14,7 @@ mod engine_sqlite;
 mod failures;
 mod fixtures;
 mod forms;
+mod limits;
 mod pages;
 mod parameters;
 mod reload;
