@@ -178,6 +178,11 @@ fn strftime(pattern: &str) -> Option<String> {
                 continue 'next;
             }
         }
+        // Java's way to write a letter that is no field.
+        if c == '\'' {
+            rest = &rest[1..];
+            continue;
+        }
         if c.is_ascii_alphabetic() && c != 'T' {
             return None;
         }
@@ -318,7 +323,7 @@ impl Rules {
 }
 
 /// Order of two values of one kind; numbers by value.
-fn compare(a: &Bind, b: &Bind) -> Option<std::cmp::Ordering> {
+pub fn compare(a: &Bind, b: &Bind) -> Option<std::cmp::Ordering> {
     match (a, b) {
         (Bind::Int(a), Bind::Int(b)) => Some(a.cmp(b)),
         (Bind::Int(_) | Bind::Number(_), Bind::Int(_) | Bind::Number(_)) => {
@@ -475,7 +480,7 @@ fn split_offset(text: &str) -> Option<(&str, Option<Offset>)> {
     }
     let time = text.get(11..)?;
     let Some(sign) = time.rfind(['+', '-', ' ']) else { return Some((text, None)) };
-    let (hours, minutes) = match time[sign + 1..].as_bytes() {
+    let (hours, minutes) = match &time.as_bytes()[sign + 1..] {
         [a, b, b':', c, d] | [a, b, c, d] => (two(*a, *b)?, two(*c, *d)?),
         [a, b] => (two(*a, *b)?, 0),
         _ => return None,

@@ -11,8 +11,8 @@ use tokio::runtime::Handle;
 
 use super::generation::Generation;
 use crate::definitions::compile::compile;
-use crate::definitions::load::{Tree, load};
-use crate::definitions::problem::Problem;
+use crate::definitions::load::{Tree, load_settled};
+use crate::definitions::problem::{Place, Problem, ProblemCode};
 use crate::observe::Observer;
 use crate::observe::event::{DefinitionCounts, Event, ReloadFinished};
 
@@ -55,7 +55,7 @@ impl Live {
         observer: Observer,
     ) -> Result<Self, Vec<Problem>> {
         let started = Instant::now();
-        let tree = load(root);
+        let tree = load_settled(root);
         let snapshot = compile(&tree)?;
         let generation = Generation::prepare(snapshot, None, root, runtime.clone(), &observer);
         let problems = generation.warnings.clone();
@@ -90,8 +90,28 @@ impl Live {
     pub fn reload(&self) -> LastReload {
         let started = Instant::now();
         let mut last = self.last.lock();
-        let tree = load(&self.root);
-        let report = match compile(&tree) {
+        *last = self.take(&load_settled(&self.root), started);
+        last.clone()
+    }
+
+    /// Reloads if content or commit differ from what the last reload looked at.
+    pub fn reload_if_changed(&self) -> Option<LastReload> {
+        let started = Instant::now();
+        let mut last = self.last.lock();
+        let tree = load_settled(&self.root);
+        if (&tree.hash, &tree.revision) == (&last.hash, &last.revision) {
+            return None;
+        }
+        *last = self.take(&tree, started);
+        Some(last.clone())
+    }
+
+    /// Swaps a tree in if it is good, and reports what came of it.
+    fn take(&self, tree: &Tree, started: Instant) -> LastReload {
+        let last = match compile(tree) {
+            Ok(_) if tree.files.is_empty() && self.serves_anything() => {
+                LastReload::new(tree, false, started, vec![vanished()])
+            }
             Ok(snapshot) => {
                 let old = self.current.load_full();
                 let next = Generation::prepare(
@@ -103,20 +123,16 @@ impl Live {
                 );
                 let problems = next.warnings.clone();
                 self.current.store(Arc::new(next));
-                LastReload::new(&tree, true, started, problems)
+                LastReload::new(tree, true, started, problems)
             }
-            Err(problems) => LastReload::new(&tree, false, started, problems),
+            Err(problems) => LastReload::new(tree, false, started, problems),
         };
-        *last = report.clone();
-        drop(last);
-        self.report(&report);
-        report
+        self.report(&last);
+        last
     }
 
-    /// Reloads if the content differs from what the last reload looked at.
-    pub fn reload_if_changed(&self) -> Option<LastReload> {
-        let hash = load(&self.root).hash;
-        (hash != self.last.lock().hash).then(|| self.reload())
+    fn serves_anything(&self) -> bool {
+        !self.current.load().snapshot.interfaces.is_empty()
     }
 
     fn report(&self, last: &LastReload) {
@@ -157,6 +173,16 @@ impl Live {
                 .retain(interfaces, snapshot.datasources.keys().map(String::as_str));
         }
     }
+}
+
+/// A directory that is gone is being replaced or was unmounted; nobody removes all definitions to serve nothing.
+fn vanished() -> Problem {
+    Problem::error(
+        Place { file: ".".to_owned(), line: 1, column: 1 },
+        ProblemCode::Unreadable,
+        "All the definitions are gone.",
+        "Put them back below the root; to serve nothing, stop the process.",
+    )
 }
 
 impl LastReload {

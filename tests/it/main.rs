@@ -2,20 +2,28 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod access;
+mod admin;
+mod audit;
 mod bad_input;
+mod cache;
 mod cors;
 mod engine_mysql;
 mod engine_postgres;
 mod engine_sqlite;
 mod failures;
+mod fixtures;
 mod forms;
+mod limits;
 mod pages;
 mod parameters;
+mod reload;
 mod seed;
 mod smoke;
 mod store;
 mod support;
 mod templates;
+mod tidy;
 mod transform;
 mod values;
 mod versions;
