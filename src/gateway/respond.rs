@@ -22,6 +22,11 @@ const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const X_REVISION: HeaderName = HeaderName::from_static("x-definitions-revision");
 const X_CACHE: HeaderName = HeaderName::from_static("x-cache");
 const X_TRUNCATED: HeaderName = HeaderName::from_static("x-truncated");
+/// What a cache must look at beside the address; on refusals and 304 too.
+const VARIES_BY: &str = "Accept, Accept-Encoding, Accept-Language, Origin";
+/// Headers that the scripts of pages may read, beyond the usual.
+const EXPOSED: &str = "X-Request-Id, X-Definitions-Revision, X-Cache, X-Truncated, Age, ETag, Retry-After, \
+    RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset, Deprecation, Sunset, Link, Content-Disposition";
 
 /// An answer that is well.
 pub async fn well(
@@ -90,8 +95,6 @@ fn describe(
 ) {
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(format.media_type()));
-    headers
-        .insert(VARY, HeaderValue::from_static("Accept, Accept-Encoding, Accept-Language, Origin"));
     if let Some(encoding) = encoding {
         headers.insert(CONTENT_ENCODING, HeaderValue::from_static(encoding.as_str()));
     }
@@ -187,14 +190,10 @@ pub fn base(exchange: &Exchange, status: StatusCode, body: Body) -> Response<Bod
     insert(headers, X_REQUEST_ID, &exchange.request_id);
     insert(headers, X_REVISION, &exchange.generation.revision);
     headers.insert("x-content-type-options", HeaderValue::from_static("nosniff"));
+    headers.insert(VARY, HeaderValue::from_static(VARIES_BY));
     if let Some(origin) = &exchange.origin {
         insert(headers, HeaderName::from_static("access-control-allow-origin"), origin);
-        headers.insert(
-            "access-control-expose-headers",
-            HeaderValue::from_static(
-                "X-Request-Id, X-Definitions-Revision, X-Cache, Age, ETag, Retry-After",
-            ),
-        );
+        headers.insert("access-control-expose-headers", HeaderValue::from_static(EXPOSED));
         if exchange
             .interface
             .as_ref()

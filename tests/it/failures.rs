@@ -121,6 +121,8 @@ fn a_datasource_that_hangs() {
         failed(&gateway.get("/data-api/hasty"), 504, "TIMEOUT");
         failed(&gateway.get("/data-api/one"), 502, "DATASOURCE_ERROR");
         assert!(relay.connections() > 0);
+        // Soon nobody waits for it in vain.
+        eventually("the breaker opens", || gateway.get("/data-api/hasty").status == 503);
         assert_eq!(gateway.get("/data-api/well").status, 200);
         assert_eq!(in_flight(&gateway), Some(0.0));
     });
