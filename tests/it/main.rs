@@ -6,6 +6,8 @@ mod access;
 mod admin;
 mod audit;
 mod cache;
+mod cli;
+mod demo;
 mod engine_mysql;
 mod engine_postgres;
 mod engine_sqlite;
