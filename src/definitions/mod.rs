@@ -3,10 +3,12 @@
 pub mod check;
 pub mod coerce;
 pub mod compile;
+pub mod decimal;
 pub mod document;
 pub mod interface;
 pub mod load;
 pub mod parameter;
+pub mod pattern;
 pub mod policy;
 pub mod problem;
 pub mod query;

@@ -1,10 +1,10 @@
 //! Compiles the parameters of an interface.
 
-use regex::Regex;
 use serde_json::Value;
 
 use super::coerce::{Format, Parameter, Rules};
 use super::interface::{Reporter, path_names};
+use super::pattern;
 use super::problem::ProblemCode;
 use super::spec::interface::{self as spec, Location, Method, ParamType};
 use crate::sql::bind::Bind;
@@ -210,7 +210,7 @@ fn rules(spec: &spec::Parameter, at: &str, report: &mut Reporter<'_>) -> Rules {
                 "Set `type: string`, or remove it.",
             );
         }
-        match Regex::new(text) {
+        match pattern::compile(text) {
             Ok(pattern) => Some(pattern),
             Err(error) => {
                 let reason = error.to_string();

@@ -13,7 +13,7 @@ use super::error::ApiError;
 use super::exchange::{Exchange, Outcome};
 use super::messages::Message;
 use super::negotiate::{self, Encoding};
-use crate::definitions::snapshot::Interface;
+use crate::definitions::snapshot::{Binding, Interface};
 use crate::observe::code::Code;
 use crate::observe::event::{CacheState, Event};
 use crate::query::encode::Format;
@@ -21,6 +21,8 @@ use crate::query::encode::Format;
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const X_REVISION: HeaderName = HeaderName::from_static("x-definitions-revision");
 const X_CACHE: HeaderName = HeaderName::from_static("x-cache");
+/// Request headers that an answer depends on.
+const VARIES: &str = "Accept, Accept-Encoding, Accept-Language, Origin";
 const X_TRUNCATED: HeaderName = HeaderName::from_static("x-truncated");
 
 /// An answer that is well.
@@ -42,6 +44,7 @@ pub async fn well(
             }
             if matched {
                 let mut response = base(&exchange, StatusCode::NOT_MODIFIED, Body::empty());
+                response.headers_mut().insert(VARY, HeaderValue::from_static(VARIES));
                 set_etag(&mut response, etag.as_deref());
                 return response;
             }
@@ -81,11 +84,8 @@ fn describe(
 ) {
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(format.media_type()));
-    headers
-        .insert(VARY, HeaderValue::from_static("Accept, Accept-Encoding, Accept-Language, Origin"));
-    if let Some(encoding) = encoding {
-        headers.insert(CONTENT_ENCODING, HeaderValue::from_static(encoding.as_str()));
-    }
+    headers.insert(VARY, HeaderValue::from_static(VARIES));
+    set_encoding(headers, encoding);
     if let (true, Some(interface)) = (format.is_export(), &exchange.interface) {
         let extension = if format == Format::Csv { "csv" } else { "xlsx" };
         insert(
@@ -93,6 +93,13 @@ fn describe(
             CONTENT_DISPOSITION,
             &format!("attachment; filename=\"{}.{extension}\"", interface.code),
         );
+    }
+}
+
+/// Says how the body is compressed.
+pub fn set_encoding(headers: &mut HeaderMap, encoding: Option<Encoding>) {
+    if let Some(encoding) = encoding {
+        headers.insert(CONTENT_ENCODING, HeaderValue::from_static(encoding.as_str()));
     }
 }
 
@@ -227,10 +234,18 @@ fn of_interface(headers: &mut HeaderMap, exchange: &Exchange, interface: &Interf
         if state != CacheState::Bypass {
             headers.insert(AGE, HeaderValue::from(exchange.cache_age_seconds));
             let left = policy.ttl.as_secs().saturating_sub(exchange.cache_age_seconds);
-            let scope = if interface.auth_required { "private" } else { "public" };
+            let scope = if is_for_all(interface) { "public" } else { "private" };
             insert(headers, CACHE_CONTROL, &format!("{scope}, max-age={left}"));
         }
     }
+}
+
+/// Whether every caller may get the same answer: nobody need say who it is, and nothing is made of who it is.
+fn is_for_all(interface: &Interface) -> bool {
+    let is_of_caller = |binding: &Binding| {
+        matches!(binding, Binding::PrincipalName | Binding::Claim(_) | Binding::RequestIp)
+    };
+    !interface.auth_required && !interface.query.bindings.iter().any(is_of_caller)
 }
 
 fn insert(headers: &mut HeaderMap, name: HeaderName, value: &str) {
