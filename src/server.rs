@@ -3,6 +3,7 @@
 use std::fs;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
@@ -12,6 +13,8 @@ use pingora_core::listeners::tls::TlsSettings;
 use pingora_core::server::configuration::ServerConf;
 use pingora_core::server::{RunArgs, Server, ShutdownSignal, ShutdownSignalWatch};
 use pingora_core::services::listening::Service;
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use sha2::{Digest, Sha256};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
@@ -30,8 +33,9 @@ use crate::settings::Settings;
 use crate::store::audit::AuditLog;
 use crate::store::{Store, StoreError};
 
-/// The key of the demo's consumer, known to everybody.
-pub const DEMO_KEY: &str = "tidegate-demo-key";
+/// The keys of the demo's consumers, known to everybody.
+const DEMO_KEYS: [&str; 3] =
+    ["tidegate-demo-key", "tidegate-demo-key-east", "tidegate-demo-key-partner"];
 /// How often a stopping process looks whether calls are still under way.
 const DRAIN_LOOK_EVERY: Duration = Duration::from_millis(20);
 /// Longest wait for audit records when stopping.
@@ -50,6 +54,8 @@ pub enum ServeError {
     Store(#[from] StoreError),
     #[error("cannot listen on {address}: {error}")]
     Listen { address: SocketAddr, error: io::Error },
+    #[error("the root `{0}` is no directory")]
+    Root(String),
     #[error("the certificate cannot be used: {0}")]
     Tls(String),
     #[error(transparent)]
@@ -66,6 +72,12 @@ fn list(problems: &[Problem]) -> String {
 /// Where it cannot start.
 pub fn serve(settings: &Settings) -> Result<(), ServeError> {
     let started = Instant::now();
+    if !settings.root.is_dir() {
+        return Err(ServeError::Root(settings.root.display().to_string()));
+    }
+    if let Some((cert, key)) = &settings.tls {
+        check_certificate(cert, key).map_err(ServeError::Tls)?;
+    }
     let in_data_dir =
         |error| ServeError::DataDir { path: settings.data_dir.display().to_string(), error };
     fs::create_dir_all(&settings.data_dir).map_err(in_data_dir)?;
@@ -122,6 +134,21 @@ fn listen(address: SocketAddr) -> Result<TcpListener, ServeError> {
     TcpListener::bind(address).map_err(|error| ServeError::Listen { address, error })
 }
 
+/// pingora reads the files when it is too late to say what is wrong with them, so they are tried before.
+fn check_certificate(cert: &Path, key: &Path) -> Result<(), String> {
+    let chain =
+        CertificateDer::pem_file_iter(cert).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    let chain = chain.map_err(|error| format!("{}: {error}", cert.display()))?;
+    let key_file = key.display().to_string();
+    let key = PrivateKeyDer::from_pem_file(key).map_err(|error| format!("{key_file}: {error}"))?;
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key))
+        .map(drop)
+        .map_err(|error| error.to_string())
+}
+
 fn serve_admin(control: &Runtime, listener: TcpListener, admin: Arc<Admin>) -> io::Result<()> {
     listener.set_nonblocking(true)?;
     let entered = control.enter();
@@ -175,14 +202,16 @@ fn announce(settings: &Settings, live: &Live, started: Instant) {
         "serving"
     );
     tracing::info!(file = %settings.data_dir.join(token::FILE).display(), "the admin token is in this file");
-    let demo: [u8; 32] = Sha256::digest(DEMO_KEY).into();
-    if let Some(key) = snapshot.policies.keys.get(&demo)
-        && let Some(consumer) = snapshot.policies.consumers.get(key.consumer)
-    {
-        tracing::warn!(
-            consumer = consumer.name,
-            "a DEMO KEY is let in: `X-API-Key: {DEMO_KEY}`. Everybody knows it; remove it before real data is served."
-        );
+    for demo in DEMO_KEYS {
+        let digest: [u8; 32] = Sha256::digest(demo).into();
+        if let Some(key) = snapshot.policies.keys.get(&digest)
+            && let Some(consumer) = snapshot.policies.consumers.get(key.consumer)
+        {
+            tracing::warn!(
+                consumer = consumer.name,
+                "a DEMO KEY is let in: `X-API-Key: {demo}`. Everybody knows it; remove it before real data is served."
+            );
+        }
     }
 }
 

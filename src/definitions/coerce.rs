@@ -7,9 +7,8 @@ use regex::Regex;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::decimal;
 use super::spec::interface::{Location, ParamType};
-use crate::sql::bind::Bind;
+use crate::sql::bind::{Bind, compare_numbers, whole_number};
 
 /// Digits of a number, at most.
 const MAX_NUMBER_LENGTH: usize = 400;
@@ -188,11 +187,17 @@ fn strftime(pattern: &str) -> Option<(String, String)> {
                 continue 'next;
             }
         }
+        // Java's way to write a letter that is no field.
+        if c == '\'' {
+            rest = &rest[1..];
+            continue;
+        }
         if c.is_ascii_alphabetic() && c != 'T' {
             return None;
         }
         let literal = &rest[..c.len_utf8()];
         out.push_str(if c == '%' { "%%" } else { literal });
+        // Escaped, a `-` is an error to those who read patterns strictly.
         regex.push_str(&if c == '-' { literal.to_owned() } else { regex::escape(literal) });
         rest = &rest[c.len_utf8()..];
     }
@@ -334,11 +339,11 @@ impl Rules {
 }
 
 /// Order of two values of one kind; numbers by value.
-fn compare(a: &Bind, b: &Bind) -> Option<std::cmp::Ordering> {
+pub fn compare(a: &Bind, b: &Bind) -> Option<std::cmp::Ordering> {
     match (a, b) {
         (Bind::Int(a), Bind::Int(b)) => Some(a.cmp(b)),
         (Bind::Int(_) | Bind::Number(_), Bind::Int(_) | Bind::Number(_)) => {
-            decimal::compare(&a.to_text(), &b.to_text())
+            Some(compare_numbers(&a.to_text(), &b.to_text()))
         }
         (Bind::Date(a), Bind::Date(b)) => Some(a.cmp(b)),
         (Bind::DateTime(a, ao), Bind::DateTime(b, bo)) => {
@@ -379,9 +384,7 @@ fn scalar_json(kind: ParamType, json: &RawValue, rules: &Rules) -> Result<Bind, 
     match kind {
         ParamType::String => plain_text(&unquote(raw).ok_or_else(wrong)?),
         // JSON makes no difference between 1, 1.0 and 1e0.
-        ParamType::Integer => {
-            integer(raw).or_else(|| integer(&decimal::whole(raw)?)).ok_or_else(wrong)
-        }
+        ParamType::Integer => integer(raw).or_else(|| whole(raw)).ok_or_else(wrong),
         ParamType::Number => number(raw).ok_or_else(wrong),
         ParamType::Boolean => match raw {
             "true" => Ok(Bind::Bool(true)),
@@ -426,6 +429,11 @@ fn integer(text: &str) -> Option<Bind> {
         return None;
     }
     Some(text.parse().map_or_else(|_| Bind::Number(text.to_owned()), Bind::Int))
+}
+
+/// A whole number however JSON writes it: `1.0`, `1e3`.
+fn whole(text: &str) -> Option<Bind> {
+    number(text).and_then(|_| integer(&whole_number(text, MAX_NUMBER_LENGTH)?))
 }
 
 /// A JSON number, digits kept.
@@ -494,7 +502,7 @@ fn split_offset(text: &str) -> Option<(&str, Option<Offset>)> {
     }
     let time = text.get(11..)?;
     let Some(sign) = time.rfind(['+', '-', ' ']) else { return Some((text, None)) };
-    let (hours, minutes) = match time[sign + 1..].as_bytes() {
+    let (hours, minutes) = match &time.as_bytes()[sign + 1..] {
         [a, b, b':', c, d] | [a, b, c, d] => (two(*a, *b)?, two(*c, *d)?),
         [a, b] => (two(*a, *b)?, 0),
         _ => return None,
@@ -600,6 +608,10 @@ mod tests {
         };
         assert_eq!(take(ParamType::Number, "12.500").as_deref(), Some("12.500"));
         assert_eq!(take(ParamType::Integer, "\"12\""), None);
+        assert_eq!(take(ParamType::Integer, "12.0").as_deref(), Some("12"));
+        assert_eq!(take(ParamType::Integer, "-1.2E3").as_deref(), Some("-1200"));
+        assert_eq!(take(ParamType::Integer, "1.5"), None);
+        assert_eq!(take(ParamType::Integer, "1e9999"), None);
         assert_eq!(take(ParamType::String, "12"), None);
         assert_eq!(take(ParamType::Array, "[1, 2]").as_deref(), Some("[1,2]"));
         assert_eq!(take(ParamType::Array, "\"1,2\""), None);

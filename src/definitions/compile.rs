@@ -1,7 +1,6 @@
 //! Compiles a tree: documents to specs, specs to a snapshot, and every problem on the way.
 
-use std::collections::{BTreeMap, HashMap};
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
@@ -11,11 +10,9 @@ use super::document::{self, Document};
 use super::load::Tree;
 use super::problem::{Place, Problem, ProblemCode, nearest};
 use super::schema::Kind;
-use super::snapshot::{Datasource, Interface, Route, Routes, Snapshot};
-use super::spec::datasource::EngineKind;
-use super::spec::{self, Secret};
-use super::{check, interface, policy};
-use crate::sql::dialect::Dialect;
+use super::snapshot::{Interface, Snapshot};
+use super::spec;
+use super::{check, datasource, interface, policy, route};
 
 /// A spec with the document it was read from.
 #[derive(Debug)]
@@ -32,16 +29,40 @@ pub struct Sources {
     pub consumers: Vec<Source<spec::consumer::Consumer>>,
     pub roles: Vec<Source<spec::role::Role>>,
     pub issuers: Vec<Source<spec::jwt_issuer::JwtIssuer>>,
+    /// What is defined, even where its definition has problems.
+    declared: HashSet<(Kind, String)>,
+    /// Folders that hold something which could not be read as a document of a kind.
+    unread: HashSet<String>,
 }
+
+impl Sources {
+    /// Whether something of this name is defined, or may be: a problem elsewhere must not make every mention of it one.
+    pub fn may_exist(&self, kind: Kind, name: &str) -> bool {
+        self.unread.contains(kind.folder()) || self.declared.contains(&(kind, name.to_owned()))
+    }
+}
+
+/// Stack of a compilation: parsers of what people nest recurse, and the caller's stack may be small.
+const STACK_BYTES: usize = 32 << 20;
 
 /// Compiles `tree`.
 ///
 /// # Errors
 /// All problems, sorted by place, where at least one is an error.
 pub fn compile(tree: &Tree) -> Result<Snapshot, Vec<Problem>> {
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().name("compile".into()).stack_size(STACK_BYTES);
+        match thread.spawn_scoped(scope, || compile_here(tree)) {
+            Ok(thread) => thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+            Err(_) => compile_here(tree),
+        }
+    })
+}
+
+fn compile_here(tree: &Tree) -> Result<Snapshot, Vec<Problem>> {
     let mut problems = tree.problems.clone();
     let mut sources = read(tree, &mut problems);
-    let datasources = datasources(&sources, &mut problems);
+    let datasources = datasource::compile(&sources, &mut problems);
     let mut interfaces = Vec::new();
     sources.interfaces.sort_by_cached_key(|source| {
         let version = semver::Version::parse(&source.spec.version).ok();
@@ -49,16 +70,17 @@ pub fn compile(tree: &Tree) -> Result<Snapshot, Vec<Problem>> {
     });
     for source in &sources.interfaces {
         let index = interfaces.len();
-        let context = interface::Context { tree, datasources: &datasources, index };
+        let context =
+            interface::Context { tree, sources: &sources, datasources: &datasources, index };
         if let Some(interface) = interface::compile(source, &context, &mut problems) {
             interfaces.push(interface);
         }
     }
-    versions(&mut interfaces, &mut problems);
+    route::versions(&mut interfaces, &sources, &mut problems);
     let interfaces: Vec<Arc<Interface>> = interfaces.into_iter().map(Arc::new).collect();
-    let routes = routes(&interfaces, &mut problems);
+    let routes = route::routes(&interfaces, &sources, &mut problems);
     let policies = policy::compile(&sources, tree, &interfaces, &mut problems);
-    references(&sources, &policies, &mut problems);
+    references(&sources, &mut problems);
     problems.sort();
     problems.dedup();
     if problems.iter().any(Problem::is_error) {
@@ -78,8 +100,13 @@ pub fn compile(tree: &Tree) -> Result<Snapshot, Vec<Problem>> {
 fn read(tree: &Tree, problems: &mut Vec<Problem>) -> Sources {
     let mut sources = Sources::default();
     let mut identities: HashMap<(Kind, String), Place> = HashMap::new();
+    let folder = |file: &str| file.split('/').next().unwrap_or_default().to_owned();
+    sources.unread.extend(tree.problems.iter().map(|problem| folder(&problem.place.file)));
     for (file, text) in tree.yaml() {
         let (documents, found) = document::parse(file, text);
+        if found.iter().any(|problem| problem.code == ProblemCode::YamlSyntax) {
+            sources.unread.insert(folder(file));
+        }
         problems.extend(found);
         for document in documents {
             if matches!(document.root.content, document::Content::Scalar(Value::Null)) {
@@ -89,9 +116,13 @@ fn read(tree: &Tree, problems: &mut Vec<Problem>) -> Sources {
                 Ok(kind) => kind,
                 Err(problem) => {
                     problems.push(problem);
+                    sources.unread.insert(folder(file));
                     continue;
                 }
             };
+            if let Some(name) = document.root.get(kind.identity()).and_then(|node| node.as_str()) {
+                sources.declared.insert((kind, name.to_owned()));
+            }
             match check::shape(&document, kind) {
                 Ok(json) => take(kind, json, document, &mut sources, &mut identities, problems),
                 Err(found) => problems.extend(found),
@@ -109,11 +140,7 @@ fn take(
     identities: &mut HashMap<(Kind, String), Place>,
     problems: &mut Vec<Problem>,
 ) {
-    let key = match kind {
-        Kind::Interface => "code",
-        Kind::Datasource => "id",
-        _ => "name",
-    };
+    let key = kind.identity();
     let mut identity = json[key].as_str().unwrap_or_default().to_owned();
     if kind == Kind::Interface {
         identity.push('@');
@@ -125,7 +152,7 @@ fn take(
             place,
             ProblemCode::DuplicateIdentity,
             format!(
-                "There is a {} `{identity}` already, in {}:{}.",
+                "The {} `{identity}` is defined already, in {}:{}.",
                 kind.as_str(),
                 first.file,
                 first.line
@@ -149,241 +176,99 @@ fn take(
 }
 
 fn push<T: DeserializeOwned>(
-    json: Value,
+    mut json: Value,
     document: Document,
     into: &mut Vec<Source<T>>,
     problems: &mut Vec<Problem>,
 ) {
-    match serde_json::from_value(json) {
-        Ok(spec) => into.push(Source { spec, document }),
-        // The schema is the same type's, so this is a number that only looks right, such as `1.0` for a whole one.
-        Err(error) => problems.push(Problem::error(
-            document.place(""),
-            ProblemCode::WrongType,
-            format!("A value does not fit: {error}."),
-            "Write whole numbers without a decimal point.",
-        )),
-    }
-}
-
-fn datasources(
-    sources: &Sources,
-    problems: &mut Vec<Problem>,
-) -> BTreeMap<String, Arc<Datasource>> {
-    let mut found = BTreeMap::new();
-    for Source { spec, document } in &sources.datasources {
-        let conflict = |key: &str, message: String, hint: &str| {
-            Problem::error(document.place(&format!("/{key}")), ProblemCode::Conflict, message, hint)
+    let before = problems.len();
+    loop {
+        let error = match T::deserialize(&json) {
+            Ok(spec) if problems.len() == before => {
+                into.push(Source { spec, document });
+                return;
+            }
+            Ok(_) => return,
+            Err(error) => error.to_string(),
         };
-        let dialect = match spec.engine {
-            EngineKind::Sqlite => Dialect::Sqlite,
-            EngineKind::Postgres => Dialect::Postgres,
-            EngineKind::Mysql => Dialect::MySql,
-            other => {
-                problems.push(Problem::error(
-                    document.place("/type"),
-                    ProblemCode::Unsupported,
-                    format!(
-                        "Datasources of type `{}` are not supported by this version.",
-                        format!("{other:?}").to_lowercase()
-                    ),
-                    "Use sqlite, postgres or mysql.",
-                ));
-                continue;
-            }
-        };
-        let missing = |key: &str| {
-            let message = format!("A datasource of this type needs `{key}`.");
-            Problem::error(
-                document.place(""),
-                ProblemCode::MissingKey,
-                message,
-                format!("Add `{key}:`."),
-            )
-        };
-        if dialect == Dialect::Sqlite {
-            if spec.path.is_none() {
-                problems.push(missing("path"));
-            }
-            let server = [
-                ("host", spec.host.is_some()),
-                ("port", spec.port.is_some()),
-                ("database", spec.database.is_some()),
-                ("username", spec.username.is_some()),
-                ("password", spec.password.is_some()),
-                ("tls", spec.tls.is_some()),
-            ];
-            for (key, _) in server.iter().filter(|(_, given)| *given) {
-                problems.push(conflict(
-                    key,
-                    format!("SQLite has no `{key}`."),
-                    "Remove it; SQLite has only `path` and `init`.",
-                ));
-            }
-        } else {
-            if spec.host.is_none() {
-                problems.push(missing("host"));
-            }
-            for (key, _) in [("path", spec.path.is_some()), ("init", spec.init.is_some())]
-                .iter()
-                .filter(|(_, given)| *given)
-            {
-                problems.push(conflict(
-                    key,
-                    format!("Only SQLite has `{key}`."),
-                    "Remove it; name the server with `host` and `port`.",
-                ));
-            }
-        }
-        if let Some(secret) = &spec.password {
-            check_secret(secret, document, "/password", problems);
-        }
-        let mut hasher = DefaultHasher::new();
-        document.root.to_json().to_string().hash(&mut hasher);
-        let datasource = Datasource {
-            spec: spec.clone(),
-            dialect,
-            fingerprint: hasher.finish(),
-            place: document.place(""),
-        };
-        found.insert(spec.id.clone(), Arc::new(datasource));
-    }
-    found
-}
-
-/// A secret names exactly one place.
-pub fn check_secret(
-    secret: &Secret,
-    document: &Document,
-    pointer: &str,
-    problems: &mut Vec<Problem>,
-) {
-    if secret.env.is_some() == secret.file.is_some() {
-        problems.push(Problem::error(
-            document.place(pointer),
-            ProblemCode::Conflict,
-            "A secret comes from exactly one place.",
-            "Give either `env: NAME` or `file: PATH`.",
-        ));
-    }
-}
-
-/// At most one default of a code; successors of what is deprecated.
-fn versions(interfaces: &mut [Interface], problems: &mut Vec<Problem>) {
-    for i in 0..interfaces.len() {
-        let same = |other: &&Interface| other.code == interfaces[i].code;
-        if interfaces[i].is_default
-            && let Some(first) = interfaces[..i].iter().filter(same).find(|other| other.is_default)
-        {
-            problems.push(Problem::error(
-                interfaces[i].place.clone(),
-                ProblemCode::Conflict,
-                format!(
-                    "Version {} of `{}` is marked `default` already.",
-                    first.version, first.code
-                ),
-                "Keep `default: true` in one version only.",
-            ));
-        }
-        let successor = interfaces.iter().filter(same).rfind(|other| {
-            other.status == spec::interface::Status::Active && other.version > interfaces[i].version
+        // The schema is the same type's, so this is a number that only looks whole: mend each that lets it go on.
+        let mut fractions = Vec::new();
+        whole_fractions(&json, String::new(), &mut fractions);
+        let mended = fractions.into_iter().find_map(|(pointer, whole)| {
+            let mut mended = json.clone();
+            *mended.pointer_mut(&pointer)? = whole.into();
+            let rest = T::deserialize(&mended).err().map(|error| error.to_string());
+            (rest.as_ref() != Some(&error)).then_some((pointer, whole, mended))
         });
-        let successor = successor.map(|next| (next.path.clone(), next.version.to_string()));
-        if let Some(deprecation) = &mut interfaces[i].deprecation {
-            deprecation.successor = successor;
-        }
+        let Some((pointer, whole, mended)) = mended else {
+            let message = format!("The document does not fit its kind: {error}.");
+            let hint = "See the JSON Schema of the kind: `tidegate schema KIND`.";
+            problems.push(Problem::error(
+                document.place(""),
+                ProblemCode::WrongType,
+                message,
+                hint,
+            ));
+            return;
+        };
+        problems.push(Problem::error(
+            document.place(&pointer),
+            ProblemCode::WrongType,
+            "This must be a whole number, without a decimal point.",
+            format!("Write {whole}."),
+        ));
+        json = mended;
     }
 }
 
-fn routes(interfaces: &[Arc<Interface>], problems: &mut Vec<Problem>) -> Routes {
-    let mut routes = Routes::default();
-    let mut by_path: HashMap<String, usize> = HashMap::new();
-    for interface in interfaces {
-        let owner = by_path.get(&interface.path).copied();
-        if let Some(at) = owner {
-            let first = routes.entries[at].versions.first().map(|first| &interfaces[*first]);
-            if let Some(first) = first.filter(|first| first.code != interface.code) {
-                problems.push(path_conflict(interface, &first.path, &first.label()));
-                continue;
+/// The numbers such as `1.0` in `json`, with their pointers.
+fn whole_fractions(json: &Value, pointer: String, out: &mut Vec<(String, i64)>) {
+    match json {
+        Value::Number(number) if number.is_f64() => {
+            let text = format!("{:.0}", number.as_f64().unwrap_or_default());
+            out.extend(text.parse().ok().map(|whole| (pointer, whole)));
+        }
+        Value::Array(items) => {
+            for (i, item) in items.iter().enumerate() {
+                whole_fractions(item, format!("{pointer}/{i}"), out);
             }
-            routes.entries[at].versions.push(interface.index);
-            continue;
         }
-        let at = routes.entries.len();
-        if let Err(error) = routes.paths.insert(interface.path.clone(), at) {
-            let other = match &error {
-                matchit::InsertError::Conflict { with } => with.clone(),
-                other => other.to_string(),
-            };
-            problems.push(path_conflict(interface, &other, "another interface"));
-            continue;
+        Value::Object(map) => {
+            for (key, value) in map {
+                let key = key.replace('~', "~0").replace('/', "~1");
+                whole_fractions(value, format!("{pointer}/{key}"), out);
+            }
         }
-        by_path.insert(interface.path.clone(), at);
-        let path = interface.path.clone();
-        routes.entries.push(Route { path, versions: vec![interface.index], default: None });
+        _ => {}
     }
-    for route in &mut routes.entries {
-        route.versions.retain(|index| interfaces[*index].is_callable());
-        let marked = route.versions.iter().copied().find(|index| interfaces[*index].is_default);
-        let active = route
-            .versions
-            .iter()
-            .copied()
-            .rfind(|index| interfaces[*index].status == spec::interface::Status::Active);
-        route.default = marked.or(active).or(route.versions.last().copied());
-    }
-    routes
-}
-
-fn path_conflict(interface: &Interface, path: &str, owner: &str) -> Problem {
-    Problem::error(
-        interface.place.clone(),
-        ProblemCode::PathConflict,
-        format!(
-            "The path `{}` of `{}` belongs to {owner} (`{path}`).",
-            interface.path,
-            interface.label()
-        ),
-        "Give one of them another `path`.",
-    )
 }
 
 /// What interfaces say of consumers, roles and each other.
-fn references(
-    sources: &Sources,
-    policies: &super::snapshot::Policies,
-    problems: &mut Vec<Problem>,
-) {
-    let codes: Vec<&str> =
-        sources.interfaces.iter().map(|source| source.spec.code.as_str()).collect();
+fn references(sources: &Sources, problems: &mut Vec<Problem>) {
+    let names = |kind: Kind| {
+        sources
+            .declared
+            .iter()
+            .filter(move |(known, _)| *known == kind)
+            .map(|(_, name)| name.as_str())
+    };
     for Source { spec, document } in &sources.interfaces {
         for (i, test) in spec.tests.iter().enumerate() {
             let Some(name) = &test.caller else { continue };
-            if !policies.consumer_ids.contains_key(name) && !policies.role_ids.contains_key(name) {
-                let known = policies.consumer_ids.keys().chain(policies.role_ids.keys());
-                problems.push(dangling(
-                    document,
-                    &format!("/tests/{i}/as"),
-                    "consumer or role",
-                    name,
-                    known.map(String::as_str),
-                ));
+            if !sources.may_exist(Kind::Consumer, name) && !sources.may_exist(Kind::Role, name) {
+                let known = names(Kind::Consumer).chain(names(Kind::Role));
+                let at = format!("/tests/{i}/as");
+                problems.push(dangling(document, &at, "consumer or role", name, known));
             }
         }
         for (i, parameter) in spec.parameters.iter().enumerate() {
-            let Some(code) =
-                parameter.options.as_ref().and_then(|options| options.interface.as_ref())
-            else {
+            let options = parameter.options.as_ref();
+            let Some(code) = options.and_then(|options| options.interface.as_ref()) else {
                 continue;
             };
-            if !codes.contains(&code.as_str()) {
-                problems.push(dangling(
-                    document,
-                    &format!("/parameters/{i}/options/interface"),
-                    "interface",
-                    code,
-                    codes.iter().copied(),
-                ));
+            if !sources.may_exist(Kind::Interface, code) {
+                let at = format!("/parameters/{i}/options/interface");
+                problems.push(dangling(document, &at, "interface", code, names(Kind::Interface)));
             }
         }
     }

@@ -1,5 +1,6 @@
 //! YAML documents as trees that know where each value stands.
 
+use std::collections::HashMap;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
@@ -14,6 +15,8 @@ const MAX_DEPTH: usize = 64;
 const MAX_EVENTS: usize = 500_000;
 /// Aliases of one file.
 const MAX_ALIASES: usize = 1_000;
+/// Documents of a file of which one does not parse that are still looked at one by one.
+const MAX_SPLIT: usize = 100;
 
 /// A value and where it stands, from 1.
 #[derive(Clone, Debug)]
@@ -128,8 +131,36 @@ impl Document {
     }
 }
 
-/// Reads the documents of a file, with the problems of its YAML and its repeated keys.
+/// Reads the documents of a file, with the problems of its YAML and its repeated keys. A document that does not parse
+/// leaves the others as they are.
 pub fn parse(file: &str, text: &str) -> (Vec<Document>, Vec<Problem>) {
+    let mut problems = Vec::new();
+    let nodes = match read(text) {
+        Ok(nodes) => nodes,
+        Err(error) => {
+            let parts = split(text);
+            if !(2..=MAX_SPLIT).contains(&parts.len()) {
+                return (Vec::new(), vec![syntax_problem(file, text, &error)]);
+            }
+            let mut nodes = Vec::new();
+            for part in parts {
+                match read(&part) {
+                    Ok(read) => nodes.extend(read),
+                    Err(error) => problems.push(syntax_problem(file, text, &error)),
+                }
+            }
+            nodes
+        }
+    };
+    let mut documents = Vec::with_capacity(nodes.len());
+    for root in nodes {
+        repeated_keys(&root, file, &mut problems);
+        documents.push(Document { file: file.to_owned(), root });
+    }
+    (documents, problems)
+}
+
+fn read(text: &str) -> Result<Vec<Node>, serde_saphyr::Error> {
     let mut options = Options::default();
     options.duplicate_keys = DuplicateKeyPolicy::PassThrough;
     options.merge_keys = MergeKeyPolicy::Merge;
@@ -141,17 +172,24 @@ pub fn parse(file: &str, text: &str) -> (Vec<Document>, Vec<Problem>) {
     budget.max_aliases = MAX_ALIASES;
     budget.max_anchors = MAX_ALIASES;
     options.budget = Some(budget);
-    let nodes: Vec<Node> = match serde_saphyr::from_str_multiple_with_options(text, options) {
-        Ok(nodes) => nodes,
-        Err(error) => return (Vec::new(), vec![syntax_problem(file, text, &error)]),
-    };
-    let mut problems = Vec::new();
-    let mut documents = Vec::with_capacity(nodes.len());
-    for root in nodes {
-        repeated_keys(&root, file, &mut problems);
-        documents.push(Document { file: file.to_owned(), root });
+    serde_saphyr::from_str_multiple_with_options(text, options)
+}
+
+/// Each document by itself, in its lines of the file.
+fn split(text: &str) -> Vec<String> {
+    let mut parts = vec![String::new()];
+    for (i, line) in text.split_inclusive('\n').enumerate() {
+        if line.trim_end() == "---" || line.starts_with("--- ") {
+            if parts.len() > MAX_SPLIT {
+                break;
+            }
+            parts.push("\n".repeat(i));
+        }
+        if let Some(last) = parts.last_mut() {
+            last.push_str(line);
+        }
     }
-    (documents, problems)
+    parts
 }
 
 fn syntax_problem(file: &str, text: &str, error: &serde_saphyr::Error) -> Problem {
@@ -159,13 +197,23 @@ fn syntax_problem(file: &str, text: &str, error: &serde_saphyr::Error) -> Proble
     let at = plain.location().or_else(|| error.location());
     let (line, column) = at.map_or((1, 1), |at| position(&at));
     let message = plain.to_string();
-    let message = message.lines().next().unwrap_or("the YAML does not parse").to_owned();
+    let message = message.lines().next().unwrap_or_default();
+    // The place stands in front of the problem already.
+    let message = message.split_once(" at line ").map_or(message, |(reason, _)| reason);
     let place = Place { file: file.to_owned(), line, column };
-    let hint = if text.contains('\t') {
+    if message.starts_with("budget breached") || message.starts_with("recursion limit") {
+        let message = "The YAML nests too deep, or expands to more than a file may hold.";
+        let hint = "Nest less, repeat aliases less often, and cut long files into several.";
+        return Problem::error(place, ProblemCode::YamlSyntax, message, hint);
+    }
+    let shown = text.lines().nth(line as usize - 1).unwrap_or_default();
+    let hint = if shown.trim_start_matches(' ').starts_with('\t') {
         "Indent with spaces; tabs do not count as indentation in YAML."
     } else {
-        "Check indentation, quotes and brackets at this place."
+        "Check indentation and brackets up to here, and quote texts with `: `, `#`, `{`, `[`, `@` and the like."
     };
+    let message = message.replace('\'', "`");
+    let message = format!("The YAML does not parse: {message}.");
     Problem::error(place, ProblemCode::YamlSyntax, message, hint)
 }
 
@@ -173,11 +221,15 @@ fn repeated_keys(node: &Node, file: &str, problems: &mut Vec<Problem>) {
     match &node.content {
         Content::Scalar(_) => {}
         Content::Sequence(items) => {
-            items.iter().for_each(|item| repeated_keys(item, file, problems))
+            for item in items {
+                repeated_keys(item, file, problems);
+            }
         }
         Content::Mapping(entries) => {
-            for (i, entry) in entries.iter().enumerate() {
-                if let Some(first) = entries[..i].iter().find(|other| other.key == entry.key) {
+            let mut first_lines = HashMap::with_capacity(entries.len());
+            for entry in entries {
+                let first = *first_lines.entry(entry.key.as_str()).or_insert(entry);
+                if !std::ptr::eq(first, entry) {
                     let place =
                         Place { file: file.to_owned(), line: entry.line, column: entry.column };
                     problems.push(Problem::error(
@@ -319,7 +371,8 @@ mod tests {
                     let before = if i == 0 { "a".to_owned() } else { format!("b{}", i - 1) };
                     format!("b{i}: &b{i} [{}]\n", vec![format!("*{before}"); 9].join(","))
                 })
-                .collect::<String>();
+                .collect::<Vec<_>>()
+                .concat();
         let (documents, problems) = parse("a.yaml", &bomb);
         assert!(documents.is_empty() && problems.len() == 1);
         let deep = "a: ".to_owned() + &"[".repeat(5_000) + &"]".repeat(5_000);

@@ -10,10 +10,11 @@ use jiff::civil::Date;
 use regex::Regex;
 use serde_json::{Map, Value};
 
-use super::compile::{Source, dangling};
+use super::compile::{Source, Sources, dangling};
 use super::document::Document;
 use super::load::Tree;
 use super::problem::{Problem, ProblemCode};
+use super::schema::Kind;
 use super::snapshot::{CachePolicy, Caps, Cors, Datasource, Deprecation, Interface, RateLimit};
 use super::spec::interface::{self as spec, Location, Status, Visibility};
 use super::{parameter, query, response};
@@ -22,6 +23,7 @@ use super::{parameter, query, response};
 #[derive(Clone, Copy, Debug)]
 pub struct Context<'a> {
     pub tree: &'a Tree,
+    pub sources: &'a Sources,
     pub datasources: &'a BTreeMap<String, Arc<Datasource>>,
     pub index: usize,
 }
@@ -60,7 +62,7 @@ pub fn compile(
         report.error("/version", ProblemCode::BadValue, message, "Write three numbers: `1.0.0`.");
     });
     let datasource = context.datasources.get(&spec.datasource_id);
-    if datasource.is_none() {
+    if datasource.is_none() && !context.sources.may_exist(Kind::Datasource, &spec.datasource_id) {
         let known = context.datasources.keys().map(String::as_str);
         report.problems.push(dangling(
             document,
@@ -78,8 +80,9 @@ pub fn compile(
     let response = response::compile(spec, report);
     let deprecation = deprecation(spec, report);
     tests(spec, report);
-    let (version, datasource) = (version.ok()?, datasource?.clone());
-    let (query, parameters) = query::compile(spec, &datasource, parameters, context.tree, report)?;
+    let datasource = datasource?.clone();
+    let query = query::compile(spec, &datasource, parameters, context.tree, report);
+    let (version, (query, parameters)) = (version.ok()?, query?);
     if report.problems[before..].iter().any(Problem::is_error) {
         return None;
     }
@@ -145,6 +148,15 @@ fn path(spec: &spec::Interface, report: &mut Reporter<'_>) -> String {
             ProblemCode::BadValue,
             format!("`{path}` is no path below `/data-api/`."),
             "Write `/data-api/…` with letters, digits, `.`, `_`, `-` and `{name}` segments.",
+        );
+    }
+    let names = path_names(path);
+    if let Some(twice) = names.iter().enumerate().find(|(i, name)| names[..*i].contains(name)) {
+        report.error(
+            "/path",
+            ProblemCode::BadValue,
+            format!("The path has the segment `{{{}}}` twice.", twice.1),
+            "Give each segment a name of its own.",
         );
     }
     path.clone()

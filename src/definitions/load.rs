@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, UNIX_EPOCH};
 
 use sha2::{Digest, Sha256};
 
@@ -20,6 +20,9 @@ pub const MAX_FILE_BYTES: u64 = 4 << 20;
 pub const MAX_TREE_BYTES: u64 = 512 << 20;
 /// Folders inside folders.
 const MAX_FOLDER_DEPTH: usize = 16;
+/// Tries to read a tree that somebody is writing to, and the pause between them.
+const MAX_TRIES: usize = 20;
+const RETRY_DELAY: Duration = Duration::from_millis(30);
 
 /// The files of a definitions directory at one moment.
 #[derive(Clone, Debug, Default)]
@@ -37,7 +40,9 @@ pub struct Tree {
 impl Tree {
     /// The YAML files.
     pub fn yaml(&self) -> impl Iterator<Item = (&str, &str)> {
-        let is_yaml = |path: &str| path.ends_with(".yaml") || path.ends_with(".yml");
+        let is_yaml = |path: &str| {
+            Path::new(path).extension().is_some_and(|end| end == "yaml" || end == "yml")
+        };
         self.files
             .iter()
             .filter(move |(path, _)| is_yaml(path))
@@ -94,11 +99,29 @@ pub fn load(root: &Path) -> Tree {
     tree
 }
 
-/// A cheap mark of the tree: paths, sizes, times and identities of its files. Differs when the tree may have changed.
+/// Reads the tree while nobody writes to it: once more where a file changed meanwhile or git is at work, so that half of
+/// two versions is not taken for one. After some tries it takes what is there.
+pub fn load_settled(root: &Path) -> Tree {
+    let is_locked = || git_dir(root).is_some_and(|git| git.join("index.lock").exists());
+    for _ in 1..MAX_TRIES {
+        let before = stamp(root);
+        if !is_locked() {
+            let tree = load(root);
+            if stamp(root) == before && !is_locked() {
+                return tree;
+            }
+        }
+        std::thread::sleep(RETRY_DELAY);
+    }
+    load(root)
+}
+
+/// A cheap mark of the tree and its commit: paths, sizes, times and identities of its files. Differs when the tree may have changed.
 pub fn stamp(root: &Path) -> u64 {
     use std::hash::{DefaultHasher, Hash, Hasher};
     use std::os::unix::fs::MetadataExt;
     let mut hasher = DefaultHasher::new();
+    commit(root).hash(&mut hasher);
     for path in paths(root, &mut Vec::new()) {
         path.hash(&mut hasher);
         if let Ok(meta) = fs::metadata(&path) {
@@ -190,9 +213,13 @@ fn relative(root: &Path, path: &Path) -> String {
     path.components().map(|part| part.as_os_str().to_string_lossy()).collect::<Vec<_>>().join("/")
 }
 
+fn git_dir(root: &Path) -> Option<PathBuf> {
+    root.ancestors().map(|dir| dir.join(".git")).find(|git| git.is_dir())
+}
+
 /// The commit that the work tree of `root` stands on.
 fn commit(root: &Path) -> Option<String> {
-    let git = root.ancestors().map(|dir| dir.join(".git")).find(|git| git.is_dir())?;
+    let git = git_dir(root)?;
     let head = fs::read_to_string(git.join("HEAD")).ok()?;
     let is_commit = |text: &str| text.len() >= 40 && text.bytes().all(|b| b.is_ascii_hexdigit());
     let Some(reference) = head.trim().strip_prefix("ref: ") else {

@@ -2,10 +2,10 @@
 
 use serde_json::Value;
 
-use super::coerce::{Format, Parameter, Rules};
+use super::coerce::Parameter;
 use super::interface::{Reporter, path_names};
-use super::pattern;
 use super::problem::ProblemCode;
+use super::rule;
 use super::spec::interface::{self as spec, Location, Method, ParamType};
 use crate::sql::bind::Bind;
 
@@ -121,11 +121,49 @@ fn parameter(
         items,
         required: spec.required || location == Location::Path,
         default: None,
-        rules: rules(spec, at, report),
+        rules: rule::rules(spec, at, report),
         is_sensitive: spec.sensitive,
     };
-    values(spec, &mut compiled, at, report);
+    rule::values(spec, &mut compiled, at, report);
+    if let Some(example) = &spec.example
+        && let Err(fault) = compiled.from_value(example)
+    {
+        report.error(
+            &format!("{at}/example"),
+            ProblemCode::BadValue,
+            format!("The example breaks the parameter's own rules (`{}`).", fault.word()),
+            "Give an example that a caller could send.",
+        );
+    }
+    if let Some(choices) = &spec.options {
+        options(choices, at, report);
+    }
     compiled
+}
+
+/// Choices are fixed or from one interface.
+fn options(options: &spec::Options, at: &str, report: &mut Reporter<'_>) {
+    let columns = [
+        ("value_column", options.value_column.is_some()),
+        ("label_column", options.label_column.is_some()),
+    ];
+    if options.interface.is_some() != options.values.is_empty() {
+        report.error(
+            &format!("{at}/options"),
+            ProblemCode::Conflict,
+            "Options come from exactly one place.",
+            "Give either `values` or `interface`.",
+        );
+    } else if options.interface.is_none() {
+        for (key, _) in columns.iter().filter(|(_, given)| *given) {
+            report.error(
+                &format!("{at}/options/{key}"),
+                ProblemCode::Conflict,
+                format!("`{key}` is a column of another interface."),
+                "Remove it, or name the `interface`.",
+            );
+        }
+    }
 }
 
 fn placement(
@@ -170,169 +208,6 @@ fn placement(
             "A required parameter never takes its default.",
             "Remove `required` or `default`.",
         );
-    }
-}
-
-fn rules(spec: &spec::Parameter, at: &str, report: &mut Reporter<'_>) -> Rules {
-    let is_text = spec.kind == ParamType::String
-        || spec.kind == ParamType::Array
-            && spec.items.as_ref().is_none_or(|i| i.kind == ParamType::String);
-    let has_length = matches!(spec.kind, ParamType::String | ParamType::Array);
-    for (key, given) in
-        [("max_length", spec.max_length.is_some()), ("min_length", spec.min_length.is_some())]
-    {
-        if given && !has_length {
-            let message = format!("`{key}` is for texts and arrays.");
-            report.error(
-                &format!("{at}/{key}"),
-                ProblemCode::Conflict,
-                message,
-                "Use `maximum` and `minimum` for numbers and dates.",
-            );
-        }
-    }
-    if let (Some(least), Some(most)) = (spec.min_length, spec.max_length)
-        && least > most
-    {
-        report.error(
-            &format!("{at}/min_length"),
-            ProblemCode::Conflict,
-            "The shortest is longer than the longest.",
-            "Exchange `min_length` and `max_length`.",
-        );
-    }
-    let pattern = spec.pattern.as_ref().and_then(|text| {
-        if !is_text {
-            report.error(
-                &format!("{at}/pattern"),
-                ProblemCode::Conflict,
-                "A pattern is for texts.",
-                "Set `type: string`, or remove it.",
-            );
-        }
-        match pattern::compile(text) {
-            Ok(pattern) => Some(pattern),
-            Err(error) => {
-                let reason = error.to_string();
-                let reason = reason
-                    .lines()
-                    .last()
-                    .unwrap_or_default()
-                    .trim_start_matches("error: ")
-                    .to_owned();
-                report.error(
-                    &format!("{at}/pattern"),
-                    ProblemCode::BadPattern,
-                    format!("The pattern does not compile: {reason}."),
-                    "Look-around and back-references are not supported.",
-                );
-                None
-            }
-        }
-    });
-    let format = spec.format.as_deref().and_then(Format::parse);
-    if format.is_none()
-        && spec.format.is_some()
-        && matches!(spec.kind, ParamType::Date | ParamType::Datetime)
-    {
-        let message =
-            format!("`{}` is no date format.", spec.format.as_deref().unwrap_or_default());
-        report.error(
-            &format!("{at}/format"),
-            ProblemCode::BadValue,
-            message,
-            "Use fields such as `yyyy-MM-dd` or `yyyy-MM-dd HH:mm:ss`.",
-        );
-    }
-    Rules {
-        format,
-        pattern,
-        max_length: spec.max_length,
-        min_length: spec.min_length,
-        ..Rules::default()
-    }
-}
-
-/// Bounds, allowed values and default are values of the parameter's own type, read by its own rules.
-fn values(spec: &spec::Parameter, compiled: &mut Parameter, at: &str, report: &mut Reporter<'_>) {
-    let scalar = Parameter {
-        name: String::new(),
-        location: compiled.location,
-        kind: if spec.kind == ParamType::Array { compiled.items } else { spec.kind },
-        items: ParamType::String,
-        required: false,
-        default: None,
-        rules: Rules { format: compiled.rules.format.clone(), ..Rules::default() },
-        is_sensitive: false,
-    };
-    let ordered =
-        !matches!(scalar.kind, ParamType::String | ParamType::Boolean | ParamType::Object);
-    let mut bound = |key: &str, value: Option<&Value>| {
-        let value = value?;
-        if !ordered {
-            let message = format!("`{key}` is for numbers and dates.");
-            report.error(
-                &format!("{at}/{key}"),
-                ProblemCode::Conflict,
-                message,
-                "Use `max_length` and `min_length` for texts.",
-            );
-            return None;
-        }
-        let read = scalar.from_value(value).ok();
-        if read.is_none() {
-            let message = format!("`{key}` is no value of this type.");
-            report.error(
-                &format!("{at}/{key}"),
-                ProblemCode::BadValue,
-                message,
-                "Write it as a caller would.",
-            );
-        }
-        read
-    };
-    // A whole number may bound one with a fraction.
-    let maximum = bound("maximum", spec.maximum.as_ref());
-    let minimum = bound("minimum", spec.minimum.as_ref());
-    compiled.rules.maximum = maximum;
-    compiled.rules.minimum = minimum;
-    if let Some(allowed) = &spec.allowed {
-        if allowed.is_empty() {
-            report.error(
-                &format!("{at}/enum"),
-                ProblemCode::BadValue,
-                "An empty `enum` allows nothing.",
-                "List the values, or remove it.",
-            );
-        }
-        let mut values = Vec::new();
-        for (i, value) in allowed.iter().enumerate() {
-            match scalar.from_value(value) {
-                Ok(value) => values.push(value),
-                Err(_) => report.error(
-                    &format!("{at}/enum/{i}"),
-                    ProblemCode::BadValue,
-                    "This is no value of the parameter's type.",
-                    "Write it as a caller would.",
-                ),
-            }
-        }
-        compiled.rules.allowed = Some(values);
-    }
-    if let Some(default) = &spec.default {
-        match compiled.from_value(default) {
-            Ok(value) => compiled.default = Some(value),
-            Err(fault) => {
-                let message =
-                    format!("The default breaks the parameter's own rules (`{}`).", fault.word());
-                report.error(
-                    &format!("{at}/default"),
-                    ProblemCode::BadValue,
-                    message,
-                    "Give a default that a caller could send.",
-                );
-            }
-        }
     }
 }
 

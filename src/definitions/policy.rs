@@ -1,6 +1,6 @@
 //! Compiles roles, consumers and issuers.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use globset::{Glob, GlobMatcher};
@@ -10,6 +10,7 @@ use jiff::{Timestamp, ToSpan, civil::Date};
 use super::compile::{Source, Sources};
 use super::load::Tree;
 use super::problem::{Problem, ProblemCode, nearest};
+use super::schema::Kind;
 use super::snapshot::{ApiKey, Consumer, Interface, Issuer, IssuerKeys, Policies, Role};
 use super::spec;
 
@@ -26,7 +27,7 @@ pub fn compile(
         policies.roles.push(role(source, interfaces, problems));
     }
     for source in &sources.consumers {
-        consumer(source, &mut policies, problems);
+        consumer(source, sources, &mut policies, problems);
     }
     for source in &sources.issuers {
         policies.issuers.extend(issuer(source, tree, problems));
@@ -60,6 +61,7 @@ fn role(
 
 fn consumer(
     source: &Source<spec::consumer::Consumer>,
+    sources: &Sources,
     policies: &mut Policies,
     problems: &mut Vec<Problem>,
 ) {
@@ -68,6 +70,7 @@ fn consumer(
     for (i, name) in spec.roles.iter().enumerate() {
         match policies.role_ids.get(name) {
             Some(id) => roles.push(*id),
+            None if sources.may_exist(Kind::Role, name) => {}
             None => {
                 let near = nearest(name, policies.role_ids.keys().map(String::as_str));
                 problems.push(Problem::error(
@@ -89,13 +92,13 @@ fn consumer(
         claims: spec.claims.clone(),
         place: document.place(""),
     }));
-    let mut ids: HashMap<&str, usize> = HashMap::new();
+    let mut ids: HashSet<&str> = HashSet::new();
     for (i, key) in spec.api_keys.iter().enumerate() {
-        if let Some(first) = ids.insert(&key.id, i) {
+        if !ids.insert(key.id.as_str()) {
             problems.push(Problem::error(
                 document.place(&format!("/api_keys/{i}/id")),
                 ProblemCode::DuplicateIdentity,
-                format!("The consumer already has a key `{}`, its {}.", key.id, ordinal(first)),
+                format!("The consumer already has a key `{}`.", key.id),
                 "Give each key an id of its own.",
             ));
         }
@@ -133,10 +136,6 @@ fn consumer(
             ));
         }
     }
-}
-
-fn ordinal(index: usize) -> String {
-    format!("number {}", index + 1)
 }
 
 fn digest(text: &str) -> Option<[u8; 32]> {
@@ -188,20 +187,8 @@ fn issuer(
         return None;
     }
     let keys = match (&keys.jwks_file, &keys.hs256) {
-        (Some(file), _) => match tree.files.get(file.trim_start_matches("./")) {
-            Some(text) => {
-                if let Err(error) = serde_json::from_str::<jsonwebtoken::jwk::JwkSet>(text) {
-                    problems.push(Problem::error(
-                        document.place("/keys/jwks_file"),
-                        ProblemCode::BadValue,
-                        format!("`{file}` is no JSON Web Key Set: {error}."),
-                        "The file holds `{\"keys\": [...]}` with public keys.",
-                    ));
-                    return None;
-                }
-                IssuerKeys::Jwks(text.clone())
-            }
-            None => {
+        (Some(file), _) => {
+            let Some(text) = tree.files.get(file.trim_start_matches("./")) else {
                 problems.push(Problem::error(
                     document.place("/keys/jwks_file"),
                     ProblemCode::FileNotFound,
@@ -209,10 +196,20 @@ fn issuer(
                     "The path is relative to the root and ends in `.json`; put the file below `policies/`.",
                 ));
                 return None;
+            };
+            if let Err(error) = serde_json::from_str::<jsonwebtoken::jwk::JwkSet>(text) {
+                problems.push(Problem::error(
+                    document.place("/keys/jwks_file"),
+                    ProblemCode::BadValue,
+                    format!("`{file}` is no JSON Web Key Set: {error}."),
+                    "The file holds `{\"keys\": [...]}` with public keys.",
+                ));
+                return None;
             }
-        },
+            IssuerKeys::Jwks(text.clone())
+        }
         (None, Some(secret)) => {
-            super::compile::check_secret(secret, document, "/keys/hs256", problems);
+            super::datasource::check_secret(secret, document, "/keys/hs256", problems);
             IssuerKeys::Hs256(secret.clone())
         }
         (None, None) => return None,

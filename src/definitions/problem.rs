@@ -64,6 +64,36 @@ pub enum ProblemCode {
 }
 
 impl ProblemCode {
+    /// All codes.
+    pub const ALL: [Self; 26] = [
+        Self::YamlSyntax,
+        Self::Unreadable,
+        Self::DuplicateKey,
+        Self::UnknownKind,
+        Self::WrongFolder,
+        Self::UnknownKey,
+        Self::MissingKey,
+        Self::WrongType,
+        Self::BadValue,
+        Self::DuplicateIdentity,
+        Self::DanglingReference,
+        Self::Conflict,
+        Self::FileNotFound,
+        Self::TemplateSyntax,
+        Self::TemplateUnbound,
+        Self::TemplateUnsafe,
+        Self::SqlSyntax,
+        Self::SqlUnsafe,
+        Self::SqlUnboundedScan,
+        Self::SqlRefused,
+        Self::PathConflict,
+        Self::BadPattern,
+        Self::BadSchema,
+        Self::BadExpression,
+        Self::Unsupported,
+        Self::SecretMissing,
+    ];
+
     /// The code as it is printed, such as `UNKNOWN_KEY`.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -159,29 +189,60 @@ impl fmt::Display for Problem {
     }
 }
 
-/// The word of `known` that `word` was probably meant to be.
+/// The word of `known` that `word` was probably meant to be: a few edits away, or the only one that goes on where it ends.
 pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let allowed = (word.chars().count() / 3).clamp(1, 3);
-    known
-        .into_iter()
-        .map(|candidate| (distance(word, candidate), candidate))
-        .filter(|(distance, _)| *distance <= allowed)
-        .min()
-        .map(|(_, candidate)| candidate)
+    let length = word.chars().count();
+    let known: Vec<&str> = known.into_iter().collect();
+    let near = known
+        .iter()
+        .map(|candidate| (distance(word, candidate), *candidate))
+        .filter(|(distance, _)| *distance <= (length / 3).min(3))
+        .min();
+    let mut longer = known.iter().filter(|candidate| length >= 3 && candidate.starts_with(word));
+    let only = match (longer.next(), longer.next()) {
+        (Some(only), None) => Some(*only),
+        _ => None,
+    };
+    near.map(|(_, candidate)| candidate).or(only)
 }
 
-/// Edits from one word to the other, ignoring case.
+/// Edits from one word to the other, ignoring case; two letters exchanged are one edit.
 fn distance(a: &str, b: &str) -> usize {
+    let a: Vec<char> = a.to_lowercase().chars().collect();
     let b: Vec<char> = b.to_lowercase().chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, ca) in a.to_lowercase().chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, cb) in b.iter().enumerate() {
-            let substituted = diagonal + usize::from(ca != *cb);
-            diagonal = row[j + 1];
-            row[j + 1] = substituted.min(row[j] + 1).min(diagonal + 1);
+    let mut rows: Vec<Vec<usize>> = vec![(0..=b.len()).collect()];
+    for i in 1..=a.len() {
+        let mut row = vec![i];
+        for j in 1..=b.len() {
+            let substituted = rows[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
+            let mut least = substituted.min(row[j - 1] + 1).min(rows[i - 1][j] + 1);
+            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                least = least.min(rows[i - 2][j - 2] + 1);
+            }
+            row.push(least);
+        }
+        rows.push(row);
+    }
+    rows[a.len()][b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_word_is_a_slip_or_a_beginning() {
+        let known = ["title", "type", "ttl_seconds", "db", "jwks_file", "jwks_url"];
+        for (word, meant) in [
+            ("titel", Some("title")),
+            ("Type", Some("type")),
+            ("ttl", Some("ttl_seconds")),
+            ("jwks", None),
+            ("bd", None),
+            ("DB", Some("db")),
+            ("entirely", None),
+        ] {
+            assert_eq!(nearest(word, known), meant, "{word}");
         }
     }
-    row[b.len()]
 }

@@ -6,18 +6,19 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use super::coerce::{Parameter, Rules};
-use super::document::{Content, Document};
+use super::document::Document;
+use super::flaw::{self, Text};
 use super::interface::Reporter;
 use super::load::Tree;
 use super::parameter::samples;
-use super::problem::{Place, Problem, ProblemCode, nearest};
+use super::problem::{ProblemCode, nearest};
 use super::snapshot::{Binding, Datasource, Page, QueryPlan};
 use super::spec::interface::{self as spec, Count, Location, ParamType, QueryType};
 use crate::sql::bind::Bind;
 use crate::sql::dialect::Dialect;
 use crate::sql::ident;
 use crate::sql::page::Paging;
-use crate::sql::template::{Flaw, Name, Options, Template, TemplateError};
+use crate::sql::template::{Name, Options, Template};
 
 /// The names that cut a query into pages.
 const PAGE: &str = "page";
@@ -83,9 +84,9 @@ pub fn compile(
         // One row is taken, so an unconditional total is as cheap to send as any.
         (Template::compile(&total.query_template, options), text)
     });
-    let template = flaws(template, &text, spec, report);
+    let template = flaw::report(template, &text, spec, tree, report);
     let total = match total {
-        Some((total, text)) => Some(flaws(total, &text, spec, report)?),
+        Some((total, text)) => Some(flaw::report(total, &text, spec, tree, report)?),
         None => None,
     };
     let template = template?;
@@ -105,14 +106,6 @@ impl QueryPlan {
             tree.files.get(&beside(&document.file, file)).hash(hasher);
         }
     }
-}
-
-/// The text of a template and where it stands.
-struct Text {
-    sql: String,
-    pointer: &'static str,
-    /// The `.sql` file, where it has one of its own.
-    file: Option<String>,
 }
 
 fn text(spec: &spec::Interface, tree: &Tree, report: &mut Reporter<'_>) -> Option<Text> {
@@ -236,7 +229,7 @@ fn page(
             report.error(
                 &format!("/parameters/{index}/type"),
                 ProblemCode::Conflict,
-                format!("`{name}` counts pages, so it is an integer."),
+                format!("`{name}` must be an integer, since it cuts pages."),
                 "Set `type: integer`.",
             );
         }
@@ -282,7 +275,8 @@ fn names(
         bindings.push(Binding::Parameter(i));
     }
     for (name, path) in &spec.param_binding {
-        let Some(binding) = binding(name, path, parameters, report) else { continue };
+        // A binding that is wrong still binds its name: the template is not to blame.
+        let binding = binding(name, path, parameters, report).unwrap_or(Binding::Now);
         let declared = parameters.iter().any(|parameter| parameter.name == *name);
         if declared && !matches!(binding, Binding::Parameter(_)) {
             report.error(
@@ -363,61 +357,4 @@ fn binding(
             None
         }
     }
-}
-
-/// Reports the flaws of a template at their lines.
-fn flaws(
-    compiled: Result<Template, Vec<TemplateError>>,
-    text: &Text,
-    spec: &spec::Interface,
-    report: &mut Reporter<'_>,
-) -> Option<Template> {
-    let errors = match compiled {
-        Ok(template) => return Some(template),
-        Err(errors) => errors,
-    };
-    for TemplateError { flaw, offset } in errors {
-        let place = place(text, offset, report.document);
-        let sentence = |text: &str| format!("{}.", text.trim_end_matches('.'));
-        let (code, message, hint) = match flaw {
-            Flaw::Template(reason) => (ProblemCode::TemplateSyntax, format!("The template does not parse: {reason}."), "Check the `{{ }}` and `{% %}` tags.".into()),
-            Flaw::Render(reason) => (ProblemCode::TemplateSyntax, format!("The template does not render: {reason}."), "Optional parameters are none when absent; test them with `{% if x %}`.".into()),
-            Flaw::Unbound(name) => {
-                let known: Vec<&str> = spec.parameters.iter().map(|p| p.name.as_str()).chain(spec.param_binding.keys().map(String::as_str)).collect();
-                let hint = nearest(&name, known).map_or("Declare it in `parameters` or `param_binding`.".to_owned(), |near| format!("Did you mean `{near}`?"));
-                (ProblemCode::TemplateUnbound, format!("Nothing binds `{name}`."), hint)
-            }
-            Flaw::UnsafeValue(reason) => (ProblemCode::TemplateUnsafe, sentence(&reason), "Values stand outside quotes and are bound; `ident` takes a parameter with an `enum` or a pattern of letters, digits and `_`.".into()),
-            Flaw::Sql(reason) => (ProblemCode::SqlSyntax, format!("The SQL does not parse: {reason}."), "Write one statement of the datasource's dialect, with `:name` for values; `safe_mode: false` skips the check.".into()),
-            Flaw::Unsafe(reason) => (ProblemCode::SqlUnsafe, format!("Safe mode refuses the statement: {reason}."), "Write one read-only query, or set `safe_mode: false` if this is meant.".into()),
-            Flaw::UnboundedScan(reason) => (ProblemCode::SqlUnboundedScan, format!("Safe mode refuses the statement: {reason}."), "Add a WHERE, a LIMIT or `pagination`.".into()),
-        };
-        report.problems.push(Problem::error(place, code, message, hint));
-    }
-    None
-}
-
-/// A byte offset of a template as a place in its file.
-fn place(text: &Text, offset: Option<usize>, document: &Document) -> Place {
-    let start = document.place(text.pointer);
-    let Some(offset) = offset else {
-        return match &text.file {
-            Some(file) => Place { file: file.clone(), line: 1, column: 1 },
-            None => start,
-        };
-    };
-    let before = &text.sql[..text.sql.floor_char_boundary(offset)];
-    let line = u32::try_from(before.matches('\n').count()).unwrap_or(u32::MAX);
-    let column = u32::try_from(before.rsplit('\n').next().unwrap_or_default().chars().count())
-        .unwrap_or(0)
-        + 1;
-    if let Some(file) = &text.file {
-        return Place { file: file.clone(), line: line + 1, column };
-    }
-    // A block's text starts in the line after its indicator; how far it is indented the parser has taken off.
-    let in_block = matches!(
-        &document.root.get("query_template").map(|node| &node.content),
-        Some(Content::Scalar(_))
-    ) && text.sql.contains('\n');
-    if in_block { Place { line: start.line + line + 1, ..start } } else { start }
 }

@@ -52,6 +52,15 @@ impl Kind {
         }
     }
 
+    /// The key that names a document of this kind.
+    pub fn identity(self) -> &'static str {
+        match self {
+            Self::Interface => "code",
+            Self::Datasource => "id",
+            Self::Consumer | Self::Role | Self::JwtIssuer => "name",
+        }
+    }
+
     /// JSON Schema of a document of this kind.
     pub fn schema(self) -> &'static Value {
         &compiled(self).0

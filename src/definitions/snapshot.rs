@@ -38,7 +38,8 @@ pub struct Snapshot {
 impl Snapshot {
     /// The versions of a code, lowest first.
     pub fn versions<'a>(&'a self, code: &'a str) -> impl Iterator<Item = &'a Arc<Interface>> {
-        self.interfaces.iter().filter(move |interface| interface.code == code)
+        let first = self.interfaces.partition_point(|interface| interface.code.as_str() < code);
+        self.interfaces[first..].iter().take_while(move |interface| interface.code == code)
     }
 }
 

@@ -62,6 +62,8 @@ impl Breaker {
         }
         inner.failures = inner.failures.saturating_add(1);
         let pause = match inner.open {
+            // What was under way when it opened says nothing new.
+            Some((until, _)) if now < until => return,
             Some((_, pause)) => Some((pause * 2).min(LONGEST_PAUSE)),
             None if inner.failures >= OPEN_AFTER => Some(FIRST_PAUSE),
             None => None,
@@ -108,6 +110,15 @@ mod tests {
         breaker.report(false, again);
         assert_eq!(breaker.state(), State::Closed);
         assert_eq!(breaker.admit(again), Ok(()));
+    }
+
+    #[test]
+    fn failures_that_come_together_count_once() {
+        let breaker = Breaker::default();
+        let start = Instant::now();
+        (0..OPEN_AFTER * 10).for_each(|_| breaker.report(true, start));
+        assert_eq!(breaker.admit(start), Err(FIRST_PAUSE));
+        assert_eq!(breaker.admit(start + FIRST_PAUSE), Ok(()));
     }
 
     #[test]

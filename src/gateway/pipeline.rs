@@ -27,7 +27,7 @@ use crate::access::authorize::authorize;
 use crate::access::principal::Principal;
 use crate::definitions::coerce::Fault;
 use crate::definitions::snapshot::Interface;
-use crate::definitions::spec::interface::Status;
+use crate::definitions::spec::interface::{Audit, Status};
 use crate::observe::code::Code;
 use crate::observe::event::Event;
 use crate::query::encode::Format;
@@ -145,7 +145,7 @@ where
     let limits = BodyLimits { max_bytes: settings.max_body_bytes, until };
     let input = input::read(&interface, segments, query, &parts.headers, body, limits).await?;
     let params = params::take(&interface, &input)?;
-    exchange.params = Some(params.to_audit(&interface));
+    exchange.params = (interface.audit != Audit::Off).then(|| params.to_audit(&interface));
     let scope = scope::bind(&interface, &params, &principal, exchange.ip, exchange.at)?;
 
     // cache, query

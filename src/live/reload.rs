@@ -11,7 +11,7 @@ use tokio::runtime::Handle;
 
 use super::generation::Generation;
 use crate::definitions::compile::compile;
-use crate::definitions::load::{Tree, load};
+use crate::definitions::load::{Tree, load_settled};
 use crate::definitions::problem::Problem;
 use crate::observe::Observer;
 use crate::observe::event::{DefinitionCounts, Event, ReloadFinished};
@@ -55,7 +55,7 @@ impl Live {
         observer: Observer,
     ) -> Result<Self, Vec<Problem>> {
         let started = Instant::now();
-        let tree = load(root);
+        let tree = load_settled(root);
         let snapshot = compile(&tree)?;
         let generation = Generation::prepare(snapshot, None, root, runtime.clone(), &observer);
         let problems = generation.warnings.clone();
@@ -90,8 +90,25 @@ impl Live {
     pub fn reload(&self) -> LastReload {
         let started = Instant::now();
         let mut last = self.last.lock();
-        let tree = load(&self.root);
-        let report = match compile(&tree) {
+        *last = self.take(&load_settled(&self.root), started);
+        last.clone()
+    }
+
+    /// Reloads if content or commit differ from what the last reload looked at.
+    pub fn reload_if_changed(&self) -> Option<LastReload> {
+        let started = Instant::now();
+        let mut last = self.last.lock();
+        let tree = load_settled(&self.root);
+        if (&tree.hash, &tree.revision) == (&last.hash, &last.revision) {
+            return None;
+        }
+        *last = self.take(&tree, started);
+        Some(last.clone())
+    }
+
+    /// Swaps a tree in if it is good, and reports what came of it.
+    fn take(&self, tree: &Tree, started: Instant) -> LastReload {
+        let last = match compile(tree) {
             Ok(snapshot) => {
                 let old = self.current.load_full();
                 let next = Generation::prepare(
@@ -103,20 +120,12 @@ impl Live {
                 );
                 let problems = next.warnings.clone();
                 self.current.store(Arc::new(next));
-                LastReload::new(&tree, true, started, problems)
+                LastReload::new(tree, true, started, problems)
             }
-            Err(problems) => LastReload::new(&tree, false, started, problems),
+            Err(problems) => LastReload::new(tree, false, started, problems),
         };
-        *last = report.clone();
-        drop(last);
-        self.report(&report);
-        report
-    }
-
-    /// Reloads if the content differs from what the last reload looked at.
-    pub fn reload_if_changed(&self) -> Option<LastReload> {
-        let hash = load(&self.root).hash;
-        (hash != self.last.lock().hash).then(|| self.reload())
+        self.report(&last);
+        last
     }
 
     fn report(&self, last: &LastReload) {

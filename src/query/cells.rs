@@ -26,11 +26,11 @@ pub fn write_json(out: &mut Vec<u8>, cell: Cell<'_>) {
     }
 }
 
-/// Writes a cell as a CSV field: NULL is nothing, an empty text is `""`.
+/// Writes a cell as a CSV field: NULL is nothing, an empty text is `""`, and so are no bytes.
 pub fn write_csv(out: &mut Vec<u8>, cell: Cell<'_>) {
     match cell {
         Cell::Null => {}
-        Cell::Text("") => out.extend_from_slice(b"\"\""),
+        Cell::Text("") | Cell::Bytes([]) => out.extend_from_slice(b"\"\""),
         Cell::Text(text) | Cell::Json(text) => write_csv_text(out, text),
         Cell::Float(n) if !n.is_finite() => out.extend_from_slice(not_finite(n).as_bytes()),
         Cell::Float32(n) if !n.is_finite() => {
@@ -158,6 +158,7 @@ mod tests {
         };
         assert_eq!(csv(Cell::Null), "");
         assert_eq!(csv(Cell::Text("")), "\"\"");
+        assert_eq!(csv(Cell::Bytes(&[])), "\"\"");
         assert_eq!(csv(Cell::Text("a,\"b\"\n")), "\"a,\"\"b\"\"\n\"");
         assert_eq!(csv(Cell::Text("plain")), "plain");
     }

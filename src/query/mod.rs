@@ -2,6 +2,7 @@
 
 pub mod cache;
 pub mod cells;
+pub mod columns;
 pub mod encode;
 pub mod execute;
 pub mod params;

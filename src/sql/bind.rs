@@ -1,5 +1,7 @@
 //! Bound values: what takes a caller's input to the database, and never becomes statement text.
 
+use std::cmp::Ordering;
+
 /// A value bound to a placeholder. Values never become statement text.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Bind {
@@ -72,4 +74,94 @@ pub fn offset_text(offset: jiff::tz::Offset) -> String {
     }
     let (sign, minutes) = if seconds < 0 { ('-', -seconds / 60) } else { ('+', seconds / 60) };
     format!("{sign}{:02}:{:02}", minutes / 60, minutes % 60)
+}
+
+/// The order of two JSON numbers by value, every digit counted.
+pub fn compare_numbers(a: &str, b: &str) -> Ordering {
+    let (a, b) = (Digits::of(a), Digits::of(b));
+    let signed = |order: Ordering| if a.negative { order.reverse() } else { order };
+    match (a.sign(), b.sign()) {
+        (x, y) if x != y => x.cmp(&y),
+        _ => signed(a.scale.cmp(&b.scale).then_with(|| a.digits.cmp(&b.digits))),
+    }
+}
+
+/// A JSON number in plain digits, at most so many of them; `None` where it has a fraction.
+pub fn whole_number(text: &str, max_digits: usize) -> Option<String> {
+    let Digits { negative, digits, scale } = Digits::of(text);
+    if digits.is_empty() {
+        return Some("0".to_owned());
+    }
+    let length = usize::try_from(scale).ok().filter(|length| *length <= max_digits)?;
+    let zeros = length.checked_sub(digits.len())?;
+    Some(format!("{}{digits}{}", if negative { "-" } else { "" }, "0".repeat(zeros)))
+}
+
+/// A number as `0.digits` times ten to the power of `scale`, without zeros at either end.
+struct Digits {
+    negative: bool,
+    digits: String,
+    scale: i64,
+}
+
+impl Digits {
+    fn of(number: &str) -> Self {
+        let unsigned = number.strip_prefix('-');
+        let (mantissa, exponent) = unsigned
+            .unwrap_or(number)
+            .split_once(['e', 'E'])
+            .unwrap_or((unsigned.unwrap_or(number), "0"));
+        let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+        let all = format!("{whole}{fraction}");
+        let digits = all.trim_start_matches('0');
+        let point = i64::try_from(whole.len()).unwrap_or(i64::MAX);
+        let zeros = i64::try_from(all.len() - digits.len()).unwrap_or(i64::MAX);
+        // Longer exponents than this are refused before.
+        let exponent: i64 = exponent.parse().unwrap_or(0);
+        let digits = digits.trim_end_matches('0').to_owned();
+        let scale = if digits.is_empty() { 0 } else { point - zeros + exponent };
+        Self { negative: unsigned.is_some(), digits, scale }
+    }
+
+    fn sign(&self) -> i8 {
+        match (self.digits.is_empty(), self.negative) {
+            (true, _) => 0,
+            (_, true) => -1,
+            (_, false) => 1,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_compare_by_value() {
+        let sorted = [
+            "-1e400",
+            "-10.5",
+            "-10",
+            "-0.1",
+            "0",
+            "1e-400",
+            "0.10",
+            "1",
+            "1.00000000000000000001",
+            "9223372036854775807",
+            "9223372036854775808",
+            "1e19",
+            "1e400",
+        ];
+        for (i, a) in sorted.iter().enumerate() {
+            for (j, b) in sorted.iter().enumerate() {
+                assert_eq!(compare_numbers(a, b), i.cmp(&j), "{a} and {b}");
+            }
+        }
+        for (a, b) in
+            [("0.10", "1e-1"), ("-0.0", "0"), ("100", "1E+2"), ("007", "7"), ("12.50", "12.5")]
+        {
+            assert_eq!(compare_numbers(a, b), Ordering::Equal, "{a} and {b}");
+        }
+    }
 }

@@ -51,6 +51,13 @@ pub fn unsafe_uses(source: &str, is_closed: impl Fn(&str) -> bool) -> Vec<(usize
     found
 }
 
+/// Where a word first stands in a tag, as a byte offset.
+pub fn word_in_tags(source: &str, word: &str) -> Option<usize> {
+    let pattern = Regex::new(&format!(r"\b{}\b", regex::escape(word))).ok()?;
+    TAG.find_iter(source)
+        .find_map(|tag| pattern.find(tag.as_str()).map(|found| tag.start() + found.start()))
+}
+
 /// Every word of the tags that give names new values in ways this page does not follow; taking too many is safe.
 fn assigned_words(source: &str) -> HashSet<&str> {
     let opens = |tag: &str, word: &str| {

@@ -66,7 +66,7 @@ struct Lexer<'a> {
     pieces: Vec<Piece<'a>>,
 }
 
-impl<'a> Lexer<'a> {
+impl Lexer<'_> {
     fn run(&mut self) -> Result<(), LexError> {
         while let Some(byte) = self.byte(0) {
             match byte {

@@ -2,9 +2,12 @@
 
 pub mod bind;
 pub mod dialect;
+pub mod grammar;
 pub mod ident;
+pub mod jinja;
 pub mod lex;
 pub mod page;
+pub mod parts;
 pub mod safety;
 pub mod statement;
 pub mod template;

@@ -1,22 +1,17 @@
-//! From template text to statement: names to places, parse, safety, LIMIT arithmetic, pages and their count.
+//! From template text to statement: places, safety, LIMIT arithmetic, pages and their count.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
-use regex::Regex;
 use sqlparser::ast::{
     BinaryOperator, Expr, LimitClause, Query, SetExpr, Statement as Ast, UnaryOperator, Value,
 };
-use sqlparser::dialect::{Dialect as Grammar, MySqlDialect, PostgreSqlDialect, SQLiteDialect};
-use sqlparser::parser::{Parser, ParserOptions};
 
-use super::dialect::Dialect;
-use super::lex::{self, Piece};
+use super::grammar::{find, parse};
+use super::lex;
+use super::parts::{parse_text, procedure, reprint, resolve, to_parts};
 use super::safety;
 use super::statement::{IntExpr, Part, Slot, Statement, Text};
 use super::template::{Flaw, Options, TemplateError};
-
-/// How deep SQL may nest.
-const MAX_SQL_DEPTH: usize = 64;
 
 /// How a query is cut into pages. Indexes are into the template's names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,31 +41,36 @@ pub fn build(text: &str, options: &Options) -> Result<Statement, TemplateError> 
     let mut ast = match parse(&plain, options.dialect) {
         Ok(ast) => ast,
         Err(reason) if options.is_safe => {
-            return Err(TemplateError::new(Flaw::Sql(reason), None));
+            let offset = reason.offset(text, options.dialect);
+            return Err(TemplateError::new(Flaw::Sql(reason.text), offset));
         }
         // What the parser does not know may still run where nobody asked for safety.
         Err(_) => return Ok(unparsed(parts, options)),
     };
     let has_page = options.paging != Paging::None;
     if options.is_safe {
-        safety::check(&ast, options.dialect, options.is_procedure, has_page)
-            .map_err(|flaw| TemplateError::new(flaw, None))?;
+        safety::check(&ast, options.dialect, options.is_procedure, has_page).map_err(
+            |refusal| {
+                let offset = find(text, &refusal.pattern);
+                TemplateError::new(refusal.flaw, offset)
+            },
+        )?;
     }
     let read_only = matches!(ast, Ast::Query(_)) && safety::is_read_only(&ast);
     let Ast::Query(query) = &mut ast else {
         return Ok(Statement { query: Text::new(parts, options.dialect), count: None, read_only });
     };
-    paged(query, parts, options, read_only)
+    paged(query, &parts, options, read_only)
 }
 
 fn paged(
     query: &mut Query,
-    parts: Vec<Part>,
+    parts: &[Part],
     options: &Options,
     read_only: bool,
 ) -> Result<Statement, TemplateError> {
     let dialect = options.dialect;
-    let print = |query: &Query| reprint(&query.to_string(), &parts, dialect);
+    let print = |query: &Query| reprint(&query.to_string(), parts, dialect);
     let count = match options.paging {
         Paging::Own { count: true } | Paging::Added { count: true, .. } => {
             let mut inner = query.clone();
@@ -107,14 +107,14 @@ fn paged(
         }
         paging => {
             let one_more = paging == Paging::Own { count: false };
-            match fold_limit(query, &parts, one_more) {
+            match fold_limit(query, parts, one_more) {
                 Some(folded) => {
                     // The places of the folded expressions follow those of the text.
-                    let mut all = parts.clone();
+                    let mut all = parts.to_vec();
                     all.extend(folded);
                     Text::new(reprint(&query.to_string(), &all, dialect)?, dialect)
                 }
-                None => Text::new(parts.clone(), dialect),
+                None => Text::new(parts.to_vec(), dialect),
             }
         }
     };
@@ -151,160 +151,6 @@ fn page_offset(page: usize, size: usize) -> Slot {
     let slot = |i| Box::new(IntExpr::Slot(Slot::Name(i)));
     let before = IntExpr::Subtract(slot(page), Box::new(IntExpr::Constant(1)));
     Slot::Computed(Arc::new(IntExpr::Multiply(Box::new(before), slot(size))))
-}
-
-fn resolve(piece: &Piece<'_>, options: &Options) -> Result<(Slot, bool), TemplateError> {
-    match piece {
-        Piece::Rendered(number, is_array) => Ok((Slot::Rendered(*number), *is_array)),
-        Piece::Name(name, offset) => {
-            let found = options.names.iter().position(|known| known.name == *name);
-            match found {
-                Some(i) => Ok((Slot::Name(i), options.names[i].is_array)),
-                None => Err(TemplateError::new(Flaw::Unbound((*name).to_owned()), Some(*offset))),
-            }
-        }
-        Piece::Text(_) => unreachable!("only places are resolved"),
-    }
-}
-
-static BEFORE_LIST: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"(?i)\b(not\s+)?in\s*(\(\s*)?$").expect("a constant pattern that compiles")
-});
-
-/// Pieces to parts. An array right of IN becomes a list; on PostgreSQL, whose arrays are values, `IN (:x)` becomes
-/// `= ANY(:x)`, so that one statement serves lists of any length.
-fn to_parts(
-    pieces: &[Piece<'_>],
-    dialect: Dialect,
-    resolve: impl Fn(&Piece<'_>) -> Result<(Slot, bool), TemplateError>,
-) -> Result<Vec<Part>, TemplateError> {
-    let mut parts: Vec<Part> = Vec::with_capacity(pieces.len());
-    let mut closing = false;
-    for (i, piece) in pieces.iter().enumerate() {
-        let Piece::Text(text) = piece else {
-            let (slot, is_array) = resolve(piece)?;
-            let list =
-                if is_array { open_list(&mut parts, pieces.get(i + 1), dialect) } else { None };
-            closing = list == Some(true);
-            parts.push(match list {
-                Some(_) if dialect != Dialect::Postgres => Part::List { slot },
-                _ => Part::Slot(slot),
-            });
-            if list.is_some() && dialect == Dialect::Postgres {
-                parts.push(Part::Text(")".into()));
-            }
-            continue;
-        };
-        let text = if std::mem::take(&mut closing) {
-            text.trim_start().strip_prefix(')').unwrap_or(text)
-        } else {
-            text
-        };
-        parts.push(Part::Text(text.to_owned()));
-    }
-    Ok(parts)
-}
-
-/// Where the text before is `IN` or `IN (`, takes the bracket off; `Some(true)`: there was one, and the text after
-/// closes it.
-fn open_list(parts: &mut [Part], after: Option<&Piece<'_>>, dialect: Dialect) -> Option<bool> {
-    let Some(Part::Text(before)) = parts.last_mut() else { return None };
-    let captures = BEFORE_LIST.captures(before)?;
-    let bracket = captures.get(2).is_some();
-    let closes = matches!(after, Some(Piece::Text(text)) if text.trim_start().starts_with(')'));
-    if bracket && !closes {
-        return None;
-    }
-    let negated = captures.get(1).is_some();
-    let start = captures.get(0).map_or(before.len(), |all| all.start());
-    before.truncate(start);
-    before.push_str(match (dialect, negated) {
-        (Dialect::Postgres, false) => "= ANY(",
-        (Dialect::Postgres, true) => "<> ALL(",
-        (_, false) => "IN ",
-        (_, true) => "NOT IN ",
-    });
-    Some(bracket)
-}
-
-/// A bare `name(:a, :b)` calls what the engine has: a function's rows on PostgreSQL, a procedure on MySQL.
-fn procedure(mut parts: Vec<Part>, dialect: Dialect) -> Vec<Part> {
-    static BARE: LazyLock<Regex> = LazyLock::new(|| {
-        Regex::new(r"(?s)^\s*[A-Za-z_][A-Za-z0-9_$.]*\s*\(")
-            .expect("a constant pattern that compiles")
-    });
-    if let Some(Part::Text(first)) = parts.first_mut()
-        && BARE.is_match(first)
-    {
-        let verb = if dialect == Dialect::Postgres { "SELECT * FROM " } else { "CALL " };
-        first.insert_str(0, verb);
-    }
-    parts
-}
-
-/// The statement with `:t0`, `:t1` … for its places, which every dialect of the parser reads and prints.
-fn parse_text(parts: &[Part]) -> String {
-    let mut text = String::new();
-    for (i, part) in parts.iter().enumerate() {
-        match part {
-            Part::Text(fixed) => text.push_str(fixed),
-            Part::Slot(_) => text.push_str(&format!(":t{i}")),
-            Part::List { .. } => text.push_str(&format!("(:t{i})")),
-        }
-    }
-    text
-}
-
-/// Parts again, from text that the parser printed.
-fn reprint(text: &str, parts: &[Part], dialect: Dialect) -> Result<Vec<Part>, TemplateError> {
-    let at = |piece: &Piece<'_>| match piece {
-        Piece::Name(name, _) => name.strip_prefix('t').and_then(|n| n.parse::<usize>().ok()),
-        _ => None,
-    };
-    let pieces = lex::cut(text, dialect)?;
-    let mut out: Vec<Part> = Vec::with_capacity(pieces.len());
-    for piece in &pieces {
-        match (piece, at(piece).and_then(|i| parts.get(i))) {
-            (_, Some(Part::List { slot })) => {
-                if let Some(Part::Text(before)) = out.last_mut() {
-                    before.truncate(before.trim_end_matches(['(', ' ']).len());
-                    before.push(' ');
-                }
-                out.push(Part::List { slot: slot.clone() });
-            }
-            (_, Some(Part::Slot(slot))) => out.push(Part::Slot(slot.clone())),
-            (Piece::Text(fixed), _) if matches!(out.last(), Some(Part::List { .. })) => {
-                out.push(Part::Text(
-                    fixed.trim_start().strip_prefix(')').unwrap_or(fixed).to_owned(),
-                ));
-            }
-            (Piece::Text(fixed), _) => out.push(Part::Text((*fixed).to_owned())),
-            _ => {
-                let flaw = Flaw::Sql("a place was lost while rewriting".into());
-                return Err(TemplateError::new(flaw, None));
-            }
-        }
-    }
-    Ok(out)
-}
-
-fn parse(text: &str, dialect: Dialect) -> Result<Ast, String> {
-    let grammar: &dyn Grammar = match dialect {
-        Dialect::Sqlite => &SQLiteDialect {},
-        Dialect::Postgres => &PostgreSqlDialect {},
-        Dialect::MySql => &MySqlDialect {},
-    };
-    let mut statements = Parser::new(grammar)
-        .with_recursion_limit(MAX_SQL_DEPTH)
-        .with_options(ParserOptions::new().with_trailing_commas(false))
-        .try_with_sql(text)
-        .and_then(|mut parser| parser.parse_statements())
-        .map_err(|error| error.to_string().replace("sql parser error: ", ""))?;
-    match (statements.pop(), statements.is_empty()) {
-        (Some(statement), true) => Ok(statement),
-        (None, _) => Err("there is no statement".into()),
-        _ => Err("there is more than one statement".into()),
-    }
 }
 
 /// Turns arithmetic in the outer LIMIT and OFFSET into single places, since MySQL takes nothing else there and since
@@ -352,7 +198,7 @@ fn integer(expression: &Expr, parts: &[Part]) -> Option<IntExpr> {
     match expression {
         Expr::Nested(inner) => integer(inner, parts),
         Expr::Value(value) => match &value.value {
-            Value::Number(digits, _) => digits.to_string().parse().ok().map(IntExpr::Constant),
+            Value::Number(digits, _) => digits.parse().ok().map(IntExpr::Constant),
             Value::Placeholder(name) => {
                 let at: usize = name.strip_prefix(":t")?.parse().ok()?;
                 match parts.get(at)? {
@@ -382,6 +228,7 @@ fn integer(expression: &Expr, parts: &[Part]) -> Option<IntExpr> {
 #[cfg(test)]
 mod tests {
     use super::super::bind::Bind;
+    use super::super::dialect::Dialect;
     use super::super::statement::Values;
     use super::super::template::Name;
     use super::*;
@@ -420,8 +267,9 @@ mod tests {
         assert!(mysql.ends_with("LIMIT ? OFFSET ?"), "{mysql}");
         assert_eq!(values[4..], [Bind::Int(50), Bind::Int(100)]);
         let (postgres, values) = sql(SEED, Dialect::Postgres, Paging::Own { count: false }, &[]);
-        assert!(postgres.ends_with("LIMIT $4 OFFSET $5"), "{postgres}");
-        assert_eq!(values[3..], [Bind::Int(51), Bind::Int(100)]);
+        assert!(postgres.contains("($3 IS NULL OR store_id = $4)"), "{postgres}");
+        assert!(postgres.ends_with("LIMIT $5 OFFSET $6"), "{postgres}");
+        assert_eq!(values[4..], [Bind::Int(51), Bind::Int(100)]);
     }
 
     #[test]

@@ -125,6 +125,27 @@ const AGGREGATES: &[&str] = &[
     "any_value",
 ];
 
+/// What safe mode has against a statement.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    pub flaw: Flaw,
+    /// Where to look for it: a regular expression for what it begins with in the text.
+    pub pattern: String,
+}
+
+impl Refusal {
+    fn new(text: impl Into<String>, pattern: impl Into<String>) -> Self {
+        Self { flaw: Flaw::Unsafe(text.into()), pattern: pattern.into() }
+    }
+
+    /// For a statement that does something else than read.
+    fn verb(statement: &Statement, what: &str) -> Self {
+        let text = statement.to_string();
+        let verb = text.split_whitespace().next().unwrap_or_default().to_ascii_uppercase();
+        Self::new(format!("`{verb}` {what}"), format!(r"{}\b", regex::escape(&verb)))
+    }
+}
+
 /// Checks a statement for safe mode. `has_page`: the gateway or the template cuts the result into pages.
 ///
 /// # Errors
@@ -134,26 +155,21 @@ pub fn check(
     dialect: Dialect,
     is_procedure: bool,
     has_page: bool,
-) -> Result<(), Flaw> {
+) -> Result<(), Refusal> {
     match ast {
         Statement::Query(query) => {
             let mut walk = Walk { dialect };
-            if let ControlFlow::Break(text) = ast.visit(&mut walk) {
-                return Err(Flaw::Unsafe(text));
+            if let ControlFlow::Break(refusal) = ast.visit(&mut walk) {
+                return Err(refusal);
             }
             if !has_page && returns_whole_table(query, None) {
-                let text = "the query would return a whole table".to_owned();
-                return Err(Flaw::UnboundedScan(text));
+                let flaw = Flaw::UnboundedScan("the query would return a whole table".to_owned());
+                return Err(Refusal { flaw, pattern: r"\S".to_owned() });
             }
             Ok(())
         }
         Statement::Call(_) if is_procedure => Ok(()),
-        other => {
-            let text = other.to_string();
-            let verb =
-                text.split_whitespace().next().unwrap_or("the statement").to_ascii_uppercase();
-            Err(Flaw::Unsafe(format!("`{verb}` is not a query")))
-        }
+        other => Err(Refusal::verb(other, "is not a query")),
     }
 }
 
@@ -168,7 +184,7 @@ struct Walk {
 }
 
 impl Walk {
-    fn function(&self, name: &ObjectName) -> ControlFlow<String> {
+    fn function(&self, name: &ObjectName) -> ControlFlow<Refusal> {
         let Some(last) = name.0.last().and_then(|part| part.as_ident()) else {
             return ControlFlow::Continue(());
         };
@@ -181,9 +197,9 @@ impl Walk {
                 }
         });
         match refused {
-            Some(refused) => ControlFlow::Break(format!(
-                "the function `{called}` is refused: {}",
-                refused.reason
+            Some(refused) => ControlFlow::Break(Refusal::new(
+                format!("the function `{called}` is refused: {}", refused.reason),
+                format!(r"{}\b", regex::escape(&called)),
             )),
             None => ControlFlow::Continue(()),
         }
@@ -191,50 +207,52 @@ impl Walk {
 }
 
 impl Visitor for Walk {
-    type Break = String;
+    type Break = Refusal;
 
-    fn pre_visit_statement(&mut self, statement: &Statement) -> ControlFlow<String> {
+    fn pre_visit_statement(&mut self, statement: &Statement) -> ControlFlow<Refusal> {
         match statement {
             Statement::Query(_) => ControlFlow::Continue(()),
-            other => {
-                let text = other.to_string();
-                let verb = text.split_whitespace().next().unwrap_or_default().to_ascii_uppercase();
-                ControlFlow::Break(format!("`{verb}` inside the query writes"))
-            }
+            other => ControlFlow::Break(Refusal::verb(other, "inside the query writes")),
         }
     }
 
-    fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<String> {
+    fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<Refusal> {
         if !query.locks.is_empty() {
-            return ControlFlow::Break("`FOR UPDATE` and `FOR SHARE` lock rows".into());
+            return ControlFlow::Break(Refusal::new(
+                "`FOR UPDATE` and `FOR SHARE` lock rows",
+                r"FOR\s+(NO\s+KEY\s+UPDATE|UPDATE|KEY\s+SHARE|SHARE)\b",
+            ));
         }
-        match *query.body {
-            SetExpr::Insert(_) | SetExpr::Update(_) | SetExpr::Delete(_) | SetExpr::Merge(_) => {
-                ControlFlow::Break("a part of the query writes".into())
+        match query.body.as_ref() {
+            SetExpr::Insert(inner)
+            | SetExpr::Update(inner)
+            | SetExpr::Delete(inner)
+            | SetExpr::Merge(inner) => {
+                ControlFlow::Break(Refusal::verb(inner, "inside the query writes"))
             }
             _ => ControlFlow::Continue(()),
         }
     }
 
-    fn pre_visit_select(&mut self, select: &Select) -> ControlFlow<String> {
+    fn pre_visit_select(&mut self, select: &Select) -> ControlFlow<Refusal> {
         if select.into.is_some() {
-            return ControlFlow::Break("`SELECT … INTO` writes".into());
+            return ControlFlow::Break(Refusal::new("`SELECT … INTO` writes", r"INTO\b"));
         }
         ControlFlow::Continue(())
     }
 
-    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<String> {
+    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<Refusal> {
         match expr {
             Expr::Function(function) => self.function(&function.name),
             // MySQL's `@x := 1` writes a session variable.
             Expr::BinaryOp { op: BinaryOperator::Assignment, .. } => {
-                ControlFlow::Break("`:=` changes a variable".into())
+                ControlFlow::Break(Refusal::new("`:=` changes a variable", ":="))
             }
             _ => ControlFlow::Continue(()),
         }
     }
 
-    fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<String> {
+    fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<Refusal> {
         match factor {
             TableFactor::Table { name, args: Some(_), .. } | TableFactor::Function { name, .. } => {
                 self.function(name)
@@ -358,7 +376,7 @@ fn is_always_true(condition: &Expr) -> bool {
         Expr::Nested(inner) => is_always_true(inner),
         Expr::Value(value) => match &value.value {
             Value::Boolean(truth) => *truth,
-            Value::Number(digits, _) => digits.to_string().parse::<f64>().is_ok_and(|n| n != 0.0),
+            Value::Number(digits, _) => digits.parse::<f64>().is_ok_and(|n| n != 0.0),
             _ => false,
         },
         Expr::BinaryOp { left, op: BinaryOperator::And, right } => {

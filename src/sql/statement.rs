@@ -1,6 +1,8 @@
 //! A statement ready to bind: text with numbered places, filled from a request's values.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
+
+use regex::Regex;
 
 use super::bind::Bind;
 use super::dialect::Dialect;
@@ -84,7 +86,14 @@ pub struct Text {
     parts: Vec<Part>,
     dialect: Dialect,
     /// The finished text, where it does not depend on how long lists are.
-    joined: Option<Arc<str>>,
+    joined: Option<Joined>,
+}
+
+/// A finished text, and where the values of its places come from, in placeholder order.
+#[derive(Clone, Debug, PartialEq)]
+struct Joined {
+    text: Arc<str>,
+    slots: Vec<Slot>,
 }
 
 impl Text {
@@ -93,7 +102,8 @@ impl Text {
         let mut text = Self { parts, dialect, joined: None };
         if !text.parts.iter().any(|part| matches!(part, Part::List { .. })) {
             let nothing = Values { names: &[], rendered: &[] };
-            text.joined = Some(text.write(&nothing, &mut Vec::new()).into());
+            let (joined, slots) = text.write(&nothing, &mut Vec::new());
+            text.joined = Some(Joined { text: joined.into(), slots });
         }
         text
     }
@@ -116,15 +126,7 @@ impl Text {
 
     /// The index of the name whose value is at a position of the binds, where lists do not move the positions.
     pub fn name_at(&self, position: usize) -> Option<usize> {
-        self.joined.as_ref()?;
-        let mut seen: Vec<&Slot> = Vec::new();
-        for part in &self.parts {
-            let Part::Slot(slot) = part else { continue };
-            if self.dialect == Dialect::MySql || !seen.contains(&slot) {
-                seen.push(slot);
-            }
-        }
-        match seen.get(position)? {
+        match self.joined.as_ref()?.slots.get(position)? {
             Slot::Name(index) => Some(*index),
             _ => None,
         }
@@ -132,42 +134,50 @@ impl Text {
 
     /// The statement for these values: its text and the values in placeholder order.
     pub fn bind(&self, values: &Values<'_>) -> (Arc<str>, Vec<Bind>) {
-        let mut binds = Vec::with_capacity(self.parts.len() / 2);
-        if let Some(joined) = &self.joined {
-            let mut seen: Vec<&Slot> = Vec::with_capacity(self.parts.len() / 2);
-            for part in &self.parts {
-                let Part::Slot(slot) = part else { continue };
-                if self.dialect == Dialect::MySql || !seen.contains(&slot) {
-                    seen.push(slot);
-                    binds.push(values.get(slot));
-                }
-            }
-            return (joined.clone(), binds);
+        if let Some(Joined { text, slots }) = &self.joined {
+            return (text.clone(), slots.iter().map(|slot| values.get(slot)).collect());
         }
-        let text = self.write(values, &mut binds);
+        let mut binds = Vec::with_capacity(self.parts.len() / 2);
+        let (text, _) = self.write(values, &mut binds);
         (text.into(), binds)
     }
 
-    fn write(&self, values: &Values<'_>, binds: &mut Vec<Bind>) -> String {
+    /// The text, and where the values outside of lists come from. A name that stands twice has one numbered place.
+    fn write(&self, values: &Values<'_>, binds: &mut Vec<Bind>) -> (String, Vec<Slot>) {
         let mut out = String::new();
+        let mut slots = Vec::new();
         let mut numbered: Vec<(&Slot, usize)> = Vec::new();
-        for part in &self.parts {
+        for (at, part) in self.parts.iter().enumerate() {
             match part {
                 Part::Text(text) => out.push_str(text),
                 Part::Slot(slot) => {
-                    let known = numbered.iter().find(|(s, _)| *s == slot).map(|(_, n)| *n);
-                    if let (Some(number), false) = (known, self.dialect == Dialect::MySql) {
-                        self.placeholder(&mut out, number);
+                    let is_shared = self.dialect != Dialect::MySql && !self.is_null_test(at);
+                    let known = numbered.iter().find(|(s, _)| is_shared && *s == slot);
+                    if let Some((_, number)) = known {
+                        self.placeholder(&mut out, *number);
                         continue;
                     }
                     binds.push(values.get(slot));
-                    numbered.push((slot, binds.len()));
+                    slots.push(slot.clone());
+                    if is_shared {
+                        numbered.push((slot, binds.len()));
+                    }
                     self.placeholder(&mut out, binds.len());
                 }
                 Part::List { slot } => self.list(&mut out, values.get(slot), binds),
             }
         }
-        out
+        (out, slots)
+    }
+
+    /// Whether `IS NULL` follows. PostgreSQL gives a place that is asked this first no type, and then refuses the type
+    /// that its next use gives it (`$1 IS NULL OR a = $1`), so such a place has a number of its own.
+    fn is_null_test(&self, at: usize) -> bool {
+        static TEST: LazyLock<Regex> = LazyLock::new(|| {
+            Regex::new(r"(?i)^\s+is\s+(?:not\s+)?null\b").expect("a constant pattern that compiles")
+        });
+        self.dialect == Dialect::Postgres
+            && matches!(self.parts.get(at + 1), Some(Part::Text(text)) if TEST.is_match(text))
     }
 
     fn list(&self, out: &mut String, value: Bind, binds: &mut Vec<Bind>) {

@@ -1,24 +1,20 @@
 //! Query templates: SQL with `:name` and Jinja, in which every value is bound and none becomes text.
 
 use std::collections::{BTreeMap, HashMap};
-use std::io;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
-use minijinja::value::{Object, Serde, Value, ValueKind};
-use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior};
+use minijinja::value::Value;
+use minijinja::{Environment, Error, ErrorKind};
 use parking_lot::Mutex;
 
 use super::bind::Bind;
 use super::dialect::Dialect;
 use super::ident;
-use super::lex::{self, LexError, MARK};
+use super::jinja::{self, COLLECTOR, Capped, Collector, MAX_RENDER_FUEL, to_value};
+use super::lex::{self, LexError, MARK, Piece};
 use super::page::Paging;
 use super::statement::{MAX_STATEMENT_BYTES, Statement};
 
-/// Steps one rendering may take; an endless loop ends here.
-pub const MAX_RENDER_FUEL: u64 = 100_000;
-/// Values one rendering may bind.
-pub const MAX_RENDERED_VALUES: usize = 10_000;
 /// Different statement texts kept for one template; beyond it the memory starts anew.
 const MAX_VARIANTS: usize = 256;
 /// Renderings tried at load.
@@ -120,7 +116,6 @@ pub struct Rendered {
 }
 
 const TEMPLATE: &str = "template";
-const COLLECTOR: &str = "\u{1}collector";
 
 impl Template {
     /// Compiles `source`.
@@ -136,11 +131,20 @@ impl Template {
             let text = "the template holds a control character".to_owned();
             return Err(vec![TemplateError::new(Flaw::Template(text), Some(offset))]);
         }
-        if !["{{", "{%", "{#"].iter().any(|tag| source.contains(tag)) {
+        let has_tags = ["{{", "{%", "{#"].iter().any(|tag| source.contains(tag));
+        let unbound = unbound(source, &options);
+        if !has_tags {
+            if !unbound.is_empty() {
+                return Err(unbound);
+            }
             let statement = super::page::build(source, &options).map_err(|error| vec![error])?;
             return Ok(Self { source: Source::Fixed(Arc::new(statement)), options });
         }
-        let environment = Box::new(parse(source, &options)?);
+        let environment = match parse(source, &options) {
+            Ok(environment) if unbound.is_empty() => Box::new(environment),
+            Ok(_) => return Err(unbound),
+            Err(errors) => return Err(errors.into_iter().chain(unbound).collect()),
+        };
         let variants = Mutex::default();
         let template = Self { source: Source::Jinja { environment, variants }, options };
         template.try_out()?;
@@ -164,7 +168,7 @@ impl Template {
         }
         let statement = Arc::new(
             super::page::build(&text, &self.options)
-                .map_err(|error| TemplateError::new(error.flaw, None))?,
+                .map_err(|error| in_source(environment, &text, error))?,
         );
         let mut variants = variants.lock();
         if variants.len() >= MAX_VARIANTS {
@@ -199,7 +203,7 @@ impl Template {
             context.insert(&name.name, to_value(bind));
         }
         context.insert(COLLECTOR, Value::from_dyn_object(collector.clone()));
-        let failed = |error: &Error| TemplateError::new(render_flaw(error), None);
+        let failed = |error: &Error| render_error(error, environment);
         let template = environment.get_template(TEMPLATE).map_err(|error| failed(&error))?;
         let mut text = Capped(Vec::new());
         template
@@ -244,8 +248,25 @@ fn trials(names: &[Name]) -> Vec<Vec<Bind>> {
     trials
 }
 
+/// The `:name`s that nothing binds, in whatever branch they stand, each once.
+fn unbound(source: &str, options: &Options) -> Vec<TemplateError> {
+    let flat = flatten(source);
+    // What cannot be cut is reported by those who need it cut.
+    let pieces = lex::cut(&flat, options.dialect).unwrap_or_default();
+    let mut found: Vec<TemplateError> = Vec::new();
+    for piece in pieces {
+        let Piece::Name(name, offset) = piece else { continue };
+        let flaw = Flaw::Unbound(name.to_owned());
+        let is_known = options.names.iter().any(|known| known.name == name);
+        if !is_known && found.iter().all(|error| error.flaw != flaw) {
+            found.push(TemplateError::new(flaw, Some(offset)));
+        }
+    }
+    found
+}
+
 fn parse(source: &str, options: &Options) -> Result<Environment<'static>, Vec<TemplateError>> {
-    let mut environment = base_environment(options.dialect);
+    let mut environment = jinja::environment(options.dialect);
     if let Err(error) = environment.add_template_owned(TEMPLATE, source.to_owned()) {
         let text = error.detail().unwrap_or("syntax error").to_owned();
         let offset = error.line().map(|line| line_start(source, line));
@@ -255,9 +276,8 @@ fn parse(source: &str, options: &Options) -> Result<Environment<'static>, Vec<Te
     let is_closed =
         |name: &str| options.names.iter().any(|known| known.name == name && known.is_closed);
     for (offset, text) in ident::unsafe_uses(source, is_closed) {
-        let flaw = Flaw::UnsafeValue(format!(
-            "`{text}` makes an identifier of a value that is not closed"
-        ));
+        let flaw =
+            Flaw::UnsafeValue(format!("`{text}` makes an identifier of what is not a closed set"));
         errors.push(TemplateError::new(flaw, Some(offset)));
     }
     if let Ok(template) = environment.get_template(TEMPLATE) {
@@ -269,7 +289,7 @@ fn parse(source: &str, options: &Options) -> Result<Environment<'static>, Vec<Te
             .collect();
         unknown.sort();
         for name in unknown {
-            let offset = source.find(&name);
+            let offset = ident::word_in_tags(source, &name);
             errors.push(TemplateError::new(Flaw::Unbound(name), offset));
         }
     }
@@ -311,135 +331,42 @@ fn flatten(source: &str) -> String {
     flat
 }
 
-fn base_environment(dialect: Dialect) -> Environment<'static> {
-    static BASE: LazyLock<Environment<'static>> = LazyLock::new(|| {
-        let mut environment = Environment::new();
-        environment.set_undefined_behavior(UndefinedBehavior::Strict);
-        environment.set_fuel(Some(MAX_RENDER_FUEL));
-        environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
-        environment.remove_global("debug");
-        environment.add_filter("ident", |value: Value| -> Result<Value, Error> {
-            match value.as_str() {
-                Some(text) if !text.is_empty() && !text.contains('\0') => {
-                    Ok(Value::from_object(Identifier(text.to_owned())))
-                }
-                _ => Err(Error::new(ErrorKind::InvalidOperation, "ident needs a text")),
-            }
-        });
-        environment
-    });
-    let mut environment = BASE.clone();
-    environment.set_formatter(move |out, state, value| {
-        if let Some(Identifier(name)) = value.downcast_object_ref() {
-            return out.write_str(&dialect.quote(name)).map_err(Error::from);
-        }
-        let collector = state.lookup(COLLECTOR);
-        let Some(collector) = collector.as_ref().and_then(Value::downcast_object_ref::<Collector>)
-        else {
-            return Err(Error::new(ErrorKind::InvalidOperation, "no place for values"));
-        };
-        let (number, is_array) = collector.push(value)?;
-        let suffix = if is_array { "a" } else { "" };
-        out.write_fmt(format_args!("{MARK}{number}{suffix}{MARK}")).map_err(Error::from)
-    });
-    environment
-}
-
-/// What `ident` makes: text that goes out quoted.
-#[derive(Debug)]
-struct Identifier(String);
-
-impl Object for Identifier {}
-
-/// Takes the values of one rendering.
-#[derive(Debug, Default)]
-struct Collector {
-    binds: Mutex<Vec<Bind>>,
-}
-
-impl Object for Collector {}
-
-impl Collector {
-    fn push(&self, value: &Value) -> Result<(usize, bool), Error> {
-        let refuse = |text: &'static str| Error::new(ErrorKind::InvalidOperation, text);
-        if value.as_str().is_some_and(|text| text.contains(MARK)) {
-            return Err(refuse("the text of a block cannot be a value"));
-        }
-        let bind = from_value(value).ok_or_else(|| refuse("this kind of value cannot be bound"))?;
-        let is_array = matches!(bind, Bind::Array(_));
-        let mut binds = self.binds.lock();
-        if binds.len() >= MAX_RENDERED_VALUES {
-            return Err(refuse("the template binds too many values"));
-        }
-        binds.push(bind);
-        Ok((binds.len() - 1, is_array))
-    }
-}
-
 /// Byte offset of a line, counted from 1.
 fn line_start(source: &str, line: usize) -> usize {
     source.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum()
 }
 
-fn render_flaw(error: &Error) -> Flaw {
-    let text = error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
-    Flaw::Render(match error.line() {
-        Some(line) => format!("{text} (line {line} of the template)"),
-        None => text,
-    })
-}
-
-fn to_value(bind: &Bind) -> Value {
-    match bind {
-        Bind::Null => Value::from(()),
-        Bind::Bool(b) => Value::from(*b),
-        Bind::Int(n) => Value::from(*n),
-        Bind::Number(digits) => match digits.parse::<f64>() {
-            // Only where no digit is lost; else the digits stay, as text.
-            Ok(number) if number.to_string() == *digits => Value::from(number),
-            _ => Value::from(digits.as_str()),
-        },
-        Bind::Text(text) => Value::from(text.as_str()),
-        Bind::Date(_) | Bind::DateTime(..) => Value::from(bind.to_text()),
-        Bind::Json(text) => serde_json::from_str::<serde_json::Value>(text)
-            .map_or_else(|_| Value::from(text.as_str()), |json| Value::from(Serde(json))),
-        Bind::Array(items) => Value::from_iter(items.iter().map(to_value)),
-    }
-}
-
-fn from_value(value: &Value) -> Option<Bind> {
-    match value.kind() {
-        ValueKind::None => Some(Bind::Null),
-        ValueKind::Bool => Some(Bind::Bool(value.is_true())),
-        ValueKind::Number => Some(match value.as_i64() {
-            Some(n) if value.is_integer() => Bind::Int(n),
-            _ => Bind::Number(value.to_string()),
-        }),
-        ValueKind::String => Some(Bind::Text(value.as_str()?.to_owned())),
-        ValueKind::Seq | ValueKind::Iterable => value
-            .try_iter()
-            .ok()?
-            .map(|item| from_value(&item))
-            .collect::<Option<_>>()
-            .map(Bind::Array),
-        ValueKind::Map => serde_json::to_string(value).ok().map(Bind::Json),
-        _ => None,
-    }
-}
-
-/// Takes rendered text up to the limit of a statement.
-struct Capped(Vec<u8>);
-
-impl io::Write for &mut Capped {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.0.len() + bytes.len() > MAX_STATEMENT_BYTES {
-            return Err(io::Error::other("the rendered statement is too long"));
+fn render_error(error: &Error, environment: &Environment<'static>) -> TemplateError {
+    let text = match error.kind() {
+        ErrorKind::OutOfFuel => format!("it takes more than {MAX_RENDER_FUEL} steps"),
+        kind => error.detail().map_or_else(|| kind.to_string(), str::to_owned),
+    };
+    let flaw = match error.kind() {
+        ErrorKind::UnknownFilter | ErrorKind::UnknownTest | ErrorKind::UnknownFunction => {
+            Flaw::Template(text)
         }
-        self.0.extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
+        _ => Flaw::Render(text),
+    };
+    let template = environment.get_template(TEMPLATE).ok();
+    let offset = template.and_then(|template| Some(line_start(template.source(), error.line()?)));
+    TemplateError::new(flaw, offset)
+}
 
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
+/// A flaw of rendered text at the same word of the template, so far as it is there.
+fn in_source(
+    environment: &Environment<'static>,
+    text: &str,
+    error: TemplateError,
+) -> TemplateError {
+    let template = environment.get_template(TEMPLATE).ok();
+    let offset = template.zip(error.offset).and_then(|(template, at)| {
+        let rest = &text[at..];
+        let is_word = |c: char| c.is_alphanumeric() || c == '_';
+        let length = rest.find(|c| !is_word(c)).unwrap_or(rest.len());
+        let word = &rest[..length.max(rest.chars().next()?.len_utf8())];
+        let before = text[..at].matches(word).count();
+        let mut found = template.source().match_indices(word).map(|(at, _)| at);
+        found.clone().nth(before).or_else(|| found.next())
+    });
+    TemplateError::new(error.flaw, offset)
 }

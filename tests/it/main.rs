@@ -5,6 +5,15 @@
 mod engine_mysql;
 mod engine_postgres;
 mod engine_sqlite;
+mod fixtures;
+mod pages;
+mod parameters;
+mod reload;
+mod seed;
 mod smoke;
 mod store;
 mod support;
+mod templates;
+mod tidy;
+mod transform;
+mod values;

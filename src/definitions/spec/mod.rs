@@ -7,6 +7,8 @@ pub mod consumer;
 pub mod datasource;
 pub mod interface;
 pub mod jwt_issuer;
+pub mod output;
+pub mod parameter;
 pub mod role;
 
 /// Where a secret comes from; exactly one of the two. The secret itself never stands in YAML.

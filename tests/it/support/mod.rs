@@ -12,6 +12,10 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
+pub mod databases;
+pub mod raw;
+pub mod tables;
+
 /// Key of the consumer `tester`, whose role grants everything.
 pub const KEY: &str = "test-key";
 /// Longest wait for something that must happen.
@@ -152,6 +156,13 @@ pub fn tidegate() -> Command {
     command
 }
 
+/// Runs a command of the binary to its end: exit code, standard output, standard error.
+pub fn run(args: &[&str]) -> (i32, String, String) {
+    let output = tidegate().args(args).stdin(Stdio::null()).output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap_or(-1), text(output.stdout), text(output.stderr))
+}
+
 /// A free port of the loopback address; another process could take it before it is used, which is why starts are tried again.
 pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
@@ -169,7 +180,8 @@ pub struct Tidegate {
 }
 
 impl Tidegate {
-    fn start(root: &Path, flags: &[&str]) -> Self {
+    /// Serves a root with more flags.
+    pub fn start(root: &Path, flags: &[&str]) -> Self {
         for _ in 0..5 {
             let (data_port, admin_port) = (free_port(), free_port());
             let mut child = tidegate()
@@ -292,9 +304,33 @@ impl Tidegate {
         text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok())
     }
 
+    /// A GET of the admin address without its token.
+    pub fn admin_get_with(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
+        let request = headers
+            .iter()
+            .fold(self.agent.get(self.admin_url(path)), |r, (name, value)| r.header(*name, *value));
+        Answer::of(request.call())
+    }
+
+    /// `data` of `/api/status`.
+    pub fn status(&self) -> Value {
+        self.admin_get("/api/status").data()
+    }
+
+    /// Has the definitions looked at now; they must be good.
+    pub fn reload(&self) {
+        let answer = self.admin_post("/api/reload", "");
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    }
+
+    /// Asks the process to stop, and does not wait.
+    pub fn terminate(&self) {
+        let _ = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
+    }
+
     /// Asks the process to stop, and waits for it.
     pub fn stop(&mut self) -> std::process::ExitStatus {
-        let _ = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
+        self.terminate();
         self.child.wait().unwrap()
     }
 }

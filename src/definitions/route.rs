@@ -1,0 +1,108 @@
+//! Which versions there are of a code, and which interface answers at an address.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::compile::{Source, Sources};
+use super::problem::{Place, Problem, ProblemCode};
+use super::snapshot::{Interface, Route, Routes};
+use super::spec::interface::{self as spec, Status};
+
+/// At most one default of a code; successors of what is deprecated. `interfaces` are sorted by code and version.
+pub fn versions(interfaces: &mut [Interface], sources: &Sources, problems: &mut Vec<Problem>) {
+    for same in interfaces.chunk_by_mut(|a, b| a.code == b.code) {
+        let mut defaults = same.iter().filter(|interface| interface.is_default);
+        if let Some(first) = defaults.next() {
+            problems.extend(defaults.map(|other| {
+                Problem::error(
+                    place(other, sources, "/default"),
+                    ProblemCode::Conflict,
+                    format!(
+                        "Version {} of `{}` is marked `default` already.",
+                        first.version, first.code
+                    ),
+                    "Keep `default: true` in one version only.",
+                )
+            }));
+        }
+        // The highest active version succeeds all that are lower.
+        let active = same.iter().rfind(|other| other.status == Status::Active);
+        let Some(next) = active.map(|next| (next.path.clone(), next.version.clone())) else {
+            continue;
+        };
+        let (path, version) = next;
+        for interface in same.iter_mut().filter(|interface| interface.version < version) {
+            if let Some(deprecation) = &mut interface.deprecation {
+                deprecation.successor = Some((path.clone(), version.to_string()));
+            }
+        }
+    }
+}
+
+/// Where a value of an interface stands in its document.
+fn place(interface: &Interface, sources: &Sources, pointer: &str) -> Place {
+    let is_source = |source: &&Source<spec::Interface>| {
+        source.spec.code == interface.code
+            && source
+                .spec
+                .version
+                .parse()
+                .is_ok_and(|version: semver::Version| version == interface.version)
+    };
+    let source = sources.interfaces.iter().find(is_source);
+    source.map_or_else(|| interface.place.clone(), |source| source.document.place(pointer))
+}
+
+/// The addresses of all interfaces.
+pub fn routes(
+    interfaces: &[Arc<Interface>],
+    sources: &Sources,
+    problems: &mut Vec<Problem>,
+) -> Routes {
+    let mut routes = Routes::default();
+    let mut by_path: HashMap<String, usize> = HashMap::new();
+    for interface in interfaces {
+        let owner = by_path.get(&interface.path).copied();
+        if let Some(at) = owner {
+            let first = routes.entries[at].versions.first().map(|first| &interfaces[*first]);
+            if let Some(first) = first.filter(|first| first.code != interface.code) {
+                problems.push(path_conflict(interface, sources, &format!("`{}`", first.label())));
+                continue;
+            }
+            routes.entries[at].versions.push(interface.index);
+            continue;
+        }
+        let at = routes.entries.len();
+        if let Err(error) = routes.paths.insert(interface.path.clone(), at) {
+            let other = match &error {
+                matchit::InsertError::Conflict { with } => format!("`{with}`"),
+                other => other.to_string(),
+            };
+            problems.push(path_conflict(interface, sources, &other));
+            continue;
+        }
+        by_path.insert(interface.path.clone(), at);
+        let path = interface.path.clone();
+        routes.entries.push(Route { path, versions: vec![interface.index], default: None });
+    }
+    for route in &mut routes.entries {
+        route.versions.retain(|index| interfaces[*index].is_callable());
+        let marked = route.versions.iter().copied().find(|index| interfaces[*index].is_default);
+        let active = route
+            .versions
+            .iter()
+            .copied()
+            .rfind(|index| interfaces[*index].status == Status::Active);
+        route.default = marked.or(active).or(route.versions.last().copied());
+    }
+    routes
+}
+
+fn path_conflict(interface: &Interface, sources: &Sources, other: &str) -> Problem {
+    Problem::error(
+        place(interface, sources, "/path"),
+        ProblemCode::PathConflict,
+        format!("The path `{}` clashes with that of {other}.", interface.path),
+        "Give one of them another `path`.",
+    )
+}

@@ -1,0 +1,4 @@
+SELECT a,
+  b
+FORM t
+WHERE c = 1

@@ -1,0 +1,3 @@
+-- all of it
+SELECT *
+FROM t
