@@ -172,7 +172,6 @@ pub fn free_port() -> u16 {
 /// A gateway process. Killed when dropped.
 pub struct Tidegate {
     pub child: Child,
-    pub root: PathBuf,
     pub data_port: u16,
     pub admin_port: u16,
     pub token: String,
@@ -212,15 +211,8 @@ impl Tidegate {
                 .timeout_global(Some(Duration::from_secs(60)))
                 .build();
             let agent = config.into();
-            let mut started = Self {
-                child,
-                root: root.to_owned(),
-                data_port,
-                admin_port,
-                token: String::new(),
-                log,
-                agent,
-            };
+            let mut started =
+                Self { child, data_port, admin_port, token: String::new(), log, agent };
             if started.is_up() {
                 started.token =
                     fs::read_to_string(root.join("data/admin-token")).unwrap().trim().to_owned();
