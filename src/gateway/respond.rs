@@ -13,7 +13,7 @@ use super::error::ApiError;
 use super::exchange::{Exchange, Outcome};
 use super::messages::Message;
 use super::negotiate::{self, Encoding};
-use crate::definitions::snapshot::Interface;
+use crate::definitions::snapshot::{Binding, Interface};
 use crate::observe::code::Code;
 use crate::observe::event::{CacheState, Event};
 use crate::query::encode::Format;
@@ -95,9 +95,7 @@ fn describe(
 ) {
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(format.media_type()));
-    if let Some(encoding) = encoding {
-        headers.insert(CONTENT_ENCODING, HeaderValue::from_static(encoding.as_str()));
-    }
+    set_encoding(headers, encoding);
     if let (true, Some(interface)) = (format.is_export(), &exchange.interface) {
         let extension = if format == Format::Csv { "csv" } else { "xlsx" };
         insert(
@@ -105,6 +103,13 @@ fn describe(
             CONTENT_DISPOSITION,
             &format!("attachment; filename=\"{}.{extension}\"", interface.code),
         );
+    }
+}
+
+/// Says how the body is compressed.
+pub fn set_encoding(headers: &mut HeaderMap, encoding: Option<Encoding>) {
+    if let Some(encoding) = encoding {
+        headers.insert(CONTENT_ENCODING, HeaderValue::from_static(encoding.as_str()));
     }
 }
 
@@ -235,10 +240,18 @@ fn of_interface(headers: &mut HeaderMap, exchange: &Exchange, interface: &Interf
         if state != CacheState::Bypass {
             headers.insert(AGE, HeaderValue::from(exchange.cache_age_seconds));
             let left = policy.ttl.as_secs().saturating_sub(exchange.cache_age_seconds);
-            let scope = if interface.auth_required { "private" } else { "public" };
+            let scope = if is_for_all(interface) { "public" } else { "private" };
             insert(headers, CACHE_CONTROL, &format!("{scope}, max-age={left}"));
         }
     }
+}
+
+/// Whether every caller may get the same answer: nobody need say who it is, and nothing is made of who it is.
+fn is_for_all(interface: &Interface) -> bool {
+    let is_of_caller = |binding: &Binding| {
+        matches!(binding, Binding::PrincipalName | Binding::Claim(_) | Binding::RequestIp)
+    };
+    !interface.auth_required && !interface.query.bindings.iter().any(is_of_caller)
 }
 
 fn insert(headers: &mut HeaderMap, name: HeaderName, value: &str) {
