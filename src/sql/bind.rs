@@ -78,7 +78,7 @@ pub fn offset_text(offset: jiff::tz::Offset) -> String {
 
 /// The order of two JSON numbers by value, every digit counted.
 pub fn compare_numbers(a: &str, b: &str) -> Ordering {
-    let (a, b) = (Digits::of(a), Digits::of(b));
+    let (a, b) = (Decimal::of(a), Decimal::of(b));
     let signed = |order: Ordering| if a.negative { order.reverse() } else { order };
     match (a.sign(), b.sign()) {
         (x, y) if x != y => x.cmp(&y),
@@ -98,13 +98,13 @@ pub fn whole_number(text: &str, max_digits: usize) -> Option<String> {
 }
 
 /// A number as `0.digits` times ten to the power of `scale`, without zeros at either end.
-struct Digits {
+struct Decimal {
     negative: bool,
     digits: String,
     scale: i64,
 }
 
-impl Digits {
+impl Decimal {
     fn of(number: &str) -> Self {
         let unsigned = number.strip_prefix('-');
         let (mantissa, exponent) = unsigned

@@ -6,6 +6,7 @@ mod access;
 mod admin;
 mod audit;
 mod bad_input;
+mod binds;
 mod cache;
 mod cli;
 mod cors;
