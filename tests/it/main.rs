@@ -15,6 +15,7 @@ mod fixtures;
 mod limits;
 mod pages;
 mod parameters;
+mod properties;
 mod reload;
 mod seed;
 mod smoke;
