@@ -8,7 +8,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::spec::interface::{Location, ParamType};
-use crate::sql::bind::{Bind, compare_numbers};
+use crate::sql::bind::{Bind, compare_numbers, whole_number};
 
 /// Digits of a number, at most.
 const MAX_NUMBER_LENGTH: usize = 400;
@@ -45,10 +45,12 @@ pub struct Rules {
 /// A format of texts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// A date or time pattern as people write it (`yyyy-MM-dd`), and as the parser takes it (`%Y-%m-%d`).
+    /// A date or time pattern as people write it (`yyyy-MM-dd`), as the parser takes it (`%Y-%m-%d`), and as a regular
+    /// expression, for those who know no calendar.
     Pattern {
         shown: String,
         strftime: String,
+        regex: String,
     },
     Email,
     Uuid,
@@ -109,12 +111,16 @@ impl Format {
             "ipv4" => Some(Self::Ipv4),
             "ipv6" => Some(Self::Ipv6),
             "uri" | "url" => Some(Self::Uri),
-            pattern => strftime(pattern)
-                .map(|strftime| Self::Pattern { shown: pattern.to_owned(), strftime }),
+            pattern => strftime(pattern).map(|(strftime, regex)| Self::Pattern {
+                shown: pattern.to_owned(),
+                strftime,
+                regex,
+            }),
         }
     }
 
-    fn shown(&self) -> &str {
+    /// As people write it.
+    pub fn shown(&self) -> &str {
         match self {
             Self::Pattern { shown, .. } => shown,
             Self::Email => "email",
@@ -144,7 +150,7 @@ impl Format {
             Self::Ipv4 => text.parse::<std::net::Ipv4Addr>().is_ok(),
             Self::Ipv6 => text.parse::<std::net::Ipv6Addr>().is_ok(),
             Self::Uri => text.split_once(':').is_some_and(|(scheme, rest)| {
-                !scheme.is_empty()
+                scheme.starts_with(|c: char| c.is_ascii_alphabetic())
                     && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b))
                     && !rest.is_empty()
                     && !text.contains(char::is_whitespace)
@@ -153,26 +159,29 @@ impl Format {
     }
 }
 
-/// `yyyy-MM-dd HH:mm:ss` to `%Y-%m-%d %H:%M:%S`; `None` where no field of a date stands in it.
-fn strftime(pattern: &str) -> Option<String> {
+/// `yyyy-MM-dd HH:mm:ss` to `%Y-%m-%d %H:%M:%S` and a regular expression; `None` where no field of a date stands in it.
+fn strftime(pattern: &str) -> Option<(String, String)> {
+    const MONTH: &str = "(0[1-9]|1[0-2])";
+    const DAY: &str = "(0[1-9]|[12][0-9]|3[01])";
     let fields = [
-        ("yyyy", "%Y"),
-        ("YYYY", "%Y"),
-        ("MM", "%m"),
-        ("dd", "%d"),
-        ("DD", "%d"),
-        ("HH", "%H"),
-        ("mm", "%M"),
-        ("ss", "%S"),
-        ("SSS", "%3f"),
+        ("yyyy", "%Y", "[0-9]{4}"),
+        ("YYYY", "%Y", "[0-9]{4}"),
+        ("MM", "%m", MONTH),
+        ("dd", "%d", DAY),
+        ("DD", "%d", DAY),
+        ("HH", "%H", "([01][0-9]|2[0-3])"),
+        ("mm", "%M", "[0-5][0-9]"),
+        ("ss", "%S", "[0-5][0-9]"),
+        ("SSS", "%3f", "[0-9]{3}"),
     ];
-    let mut out = String::new();
+    let (mut out, mut regex) = (String::new(), "^".to_owned());
     let mut rest = pattern;
     let mut found = false;
     'next: while let Some(c) = rest.chars().next() {
-        for (field, code) in fields {
+        for (field, code, digits) in fields {
             if let Some(after) = rest.strip_prefix(field) {
                 out.push_str(code);
+                regex.push_str(digits);
                 rest = after;
                 found = true;
                 continue 'next;
@@ -186,10 +195,14 @@ fn strftime(pattern: &str) -> Option<String> {
         if c.is_ascii_alphabetic() && c != 'T' {
             return None;
         }
-        out.push_str(if c == '%' { "%%" } else { &rest[..c.len_utf8()] });
+        let literal = &rest[..c.len_utf8()];
+        out.push_str(if c == '%' { "%%" } else { literal });
+        // Escaped, a `-` is an error to those who read patterns strictly.
+        regex.push_str(&if c == '-' { literal.to_owned() } else { regex::escape(literal) });
         rest = &rest[c.len_utf8()..];
     }
-    found.then_some(out)
+    regex.push('$');
+    found.then_some((out, regex))
 }
 
 /// Parses and prints back, so that `2025-1-1` is not taken for `2025-01-01`.
@@ -216,7 +229,10 @@ impl Parameter {
     pub fn from_text(&self, text: &str) -> Result<Bind, Fault> {
         let value = match self.kind {
             ParamType::Array => {
-                let items = text.split(',').map(|item| scalar_text(self.items, item, &self.rules));
+                // Proxies that join headers of one name put a space behind the comma.
+                let trims = self.location == Location::Header;
+                let items = text.split(',').map(|item| if trims { item.trim() } else { item });
+                let items = items.map(|item| scalar_text(self.items, item, &self.rules));
                 Bind::Array(items.collect::<Result<_, _>>()?)
             }
             kind => scalar_text(kind, text, &self.rules)?,
@@ -367,7 +383,8 @@ fn scalar_json(kind: ParamType, json: &RawValue, rules: &Rules) -> Result<Bind, 
     let wrong = || Fault::Type(kind);
     match kind {
         ParamType::String => plain_text(&unquote(raw).ok_or_else(wrong)?),
-        ParamType::Integer => integer(raw).ok_or_else(wrong),
+        // JSON makes no difference between 1, 1.0 and 1e0.
+        ParamType::Integer => integer(raw).or_else(|| whole(raw)).ok_or_else(wrong),
         ParamType::Number => number(raw).ok_or_else(wrong),
         ParamType::Boolean => match raw {
             "true" => Ok(Bind::Bool(true)),
@@ -414,6 +431,11 @@ fn integer(text: &str) -> Option<Bind> {
     Some(text.parse().map_or_else(|_| Bind::Number(text.to_owned()), Bind::Int))
 }
 
+/// A whole number however JSON writes it: `1.0`, `1e3`.
+fn whole(text: &str) -> Option<Bind> {
+    number(text).and_then(|_| integer(&whole_number(text, MAX_NUMBER_LENGTH)?))
+}
+
 /// A JSON number, digits kept.
 fn number(text: &str) -> Option<Bind> {
     if let Some(whole) = integer(text) {
@@ -438,7 +460,7 @@ fn number(text: &str) -> Option<Bind> {
 
 fn date(text: &str, format: Option<&Format>) -> Result<Bind, Fault> {
     let (shown, strftime) = match format {
-        Some(Format::Pattern { shown, strftime }) => (shown.as_str(), strftime.as_str()),
+        Some(Format::Pattern { shown, strftime, .. }) => (shown.as_str(), strftime.as_str()),
         _ => ("yyyy-MM-dd", "%Y-%m-%d"),
     };
     broken_down(strftime, text)
@@ -449,7 +471,7 @@ fn date(text: &str, format: Option<&Format>) -> Result<Bind, Fault> {
 }
 
 fn datetime(text: &str, format: Option<&Format>) -> Result<Bind, Fault> {
-    if let Some(Format::Pattern { shown, strftime }) = format {
+    if let Some(Format::Pattern { shown, strftime, .. }) = format {
         return broken_down(strftime, text)
             .and_then(|mut time| {
                 if time.hour().is_none() {
@@ -586,6 +608,10 @@ mod tests {
         };
         assert_eq!(take(ParamType::Number, "12.500").as_deref(), Some("12.500"));
         assert_eq!(take(ParamType::Integer, "\"12\""), None);
+        assert_eq!(take(ParamType::Integer, "12.0").as_deref(), Some("12"));
+        assert_eq!(take(ParamType::Integer, "-1.2E3").as_deref(), Some("-1200"));
+        assert_eq!(take(ParamType::Integer, "1.5"), None);
+        assert_eq!(take(ParamType::Integer, "1e9999"), None);
         assert_eq!(take(ParamType::String, "12"), None);
         assert_eq!(take(ParamType::Array, "[1, 2]").as_deref(), Some("[1,2]"));
         assert_eq!(take(ParamType::Array, "\"1,2\""), None);

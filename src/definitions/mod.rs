@@ -9,6 +9,7 @@ pub mod flaw;
 pub mod interface;
 pub mod load;
 pub mod parameter;
+pub mod pattern;
 pub mod policy;
 pub mod problem;
 pub mod query;

@@ -1,10 +1,10 @@
 //! The rules of a parameter: lengths, bounds, patterns, allowed values, and the default that must keep them.
 
-use regex::Regex;
 use serde_json::Value;
 
 use super::coerce::{Format, Parameter, Rules, compare};
 use super::interface::Reporter;
+use super::pattern;
 use super::problem::ProblemCode;
 use super::spec::interface::{self as spec, ParamType};
 
@@ -46,7 +46,7 @@ pub fn rules(spec: &spec::Parameter, at: &str, report: &mut Reporter<'_>) -> Rul
                 "Set `type: string`, or remove it.",
             );
         }
-        match Regex::new(text) {
+        match pattern::compile(text) {
             Ok(pattern) => Some(pattern),
             Err(error) => {
                 let reason = error.to_string();

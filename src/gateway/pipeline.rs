@@ -95,7 +95,8 @@ where
     let query = parse_query(parts.uri.query().unwrap_or_default())?;
     if parts.uri.path() == OPENAPI_PATH {
         let principal = authenticate(exchange, &parts.headers)?;
-        return openapi::answer(exchange, &parts.method, &principal).map(Reply::Ready);
+        let answer = openapi::answer(exchange, &parts.method, &parts.headers, &principal).await;
+        return answer.map(Reply::Ready);
     }
 
     // route

@@ -5,7 +5,7 @@ use http::header::{
     AGE, ALLOW, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_TYPE, ETAG,
     IF_NONE_MATCH, LINK, RETRY_AFTER, VARY, WWW_AUTHENTICATE,
 };
-use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
 
 use super::answer::{self, Answered};
 use super::body::{Body, compress};
@@ -13,7 +13,7 @@ use super::error::ApiError;
 use super::exchange::{Exchange, Outcome};
 use super::messages::Message;
 use super::negotiate::{self, Encoding};
-use crate::definitions::snapshot::Interface;
+use crate::definitions::snapshot::{Binding, Interface};
 use crate::observe::code::Code;
 use crate::observe::event::{CacheState, Event};
 use crate::query::encode::Format;
@@ -22,6 +22,11 @@ const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const X_REVISION: HeaderName = HeaderName::from_static("x-definitions-revision");
 const X_CACHE: HeaderName = HeaderName::from_static("x-cache");
 const X_TRUNCATED: HeaderName = HeaderName::from_static("x-truncated");
+/// What a cache must look at beside the address; on refusals and 304 too.
+const VARIES_BY: &str = "Accept, Accept-Encoding, Accept-Language, Origin";
+/// Headers that the scripts of pages may read, beyond the usual.
+const EXPOSED: &str = "X-Request-Id, X-Definitions-Revision, X-Cache, X-Truncated, Age, ETag, Retry-After, \
+    RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset, Deprecation, Sunset, Link, Content-Disposition";
 
 /// An answer that is well.
 pub async fn well(
@@ -60,13 +65,22 @@ pub async fn well(
 }
 
 async fn in_parts(
-    exchange: Exchange,
+    mut exchange: Exchange,
     running: answer::Running,
     format: Format,
     encoding: Option<Encoding>,
 ) -> Response<Body> {
     let mut response = base(&exchange, StatusCode::OK, Body::empty());
     describe(&mut response, &exchange, format, encoding);
+    if exchange.method == Method::HEAD {
+        // Nobody takes the parts, and the call is well all the same.
+        drop(running);
+        let outcome = Outcome { code: Code::Ok, status: 200, rows: 0, bytes: 0, error: None };
+        if let Err(error) = exchange.finish(&outcome).await {
+            return unrecorded(exchange, &error.to_string());
+        }
+        return response.map(|_| Body::Stream(Box::pin(futures::stream::empty())));
+    }
     let parts = Body::Stream(answer::parts(running, exchange, 200));
     let (body, _) = compress(parts, encoding).await;
     response.map(|_| body)
@@ -81,11 +95,7 @@ fn describe(
 ) {
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(format.media_type()));
-    headers
-        .insert(VARY, HeaderValue::from_static("Accept, Accept-Encoding, Accept-Language, Origin"));
-    if let Some(encoding) = encoding {
-        headers.insert(CONTENT_ENCODING, HeaderValue::from_static(encoding.as_str()));
-    }
+    set_encoding(headers, encoding);
     if let (true, Some(interface)) = (format.is_export(), &exchange.interface) {
         let extension = if format == Format::Csv { "csv" } else { "xlsx" };
         insert(
@@ -93,6 +103,13 @@ fn describe(
             CONTENT_DISPOSITION,
             &format!("attachment; filename=\"{}.{extension}\"", interface.code),
         );
+    }
+}
+
+/// Says how the body is compressed.
+pub fn set_encoding(headers: &mut HeaderMap, encoding: Option<Encoding>) {
+    if let Some(encoding) = encoding {
+        headers.insert(CONTENT_ENCODING, HeaderValue::from_static(encoding.as_str()));
     }
 }
 
@@ -178,14 +195,10 @@ pub fn base(exchange: &Exchange, status: StatusCode, body: Body) -> Response<Bod
     insert(headers, X_REQUEST_ID, &exchange.request_id);
     insert(headers, X_REVISION, &exchange.generation.revision);
     headers.insert("x-content-type-options", HeaderValue::from_static("nosniff"));
+    headers.insert(VARY, HeaderValue::from_static(VARIES_BY));
     if let Some(origin) = &exchange.origin {
         insert(headers, HeaderName::from_static("access-control-allow-origin"), origin);
-        headers.insert(
-            "access-control-expose-headers",
-            HeaderValue::from_static(
-                "X-Request-Id, X-Definitions-Revision, X-Cache, Age, ETag, Retry-After",
-            ),
-        );
+        headers.insert("access-control-expose-headers", HeaderValue::from_static(EXPOSED));
         if exchange
             .interface
             .as_ref()
@@ -227,10 +240,18 @@ fn of_interface(headers: &mut HeaderMap, exchange: &Exchange, interface: &Interf
         if state != CacheState::Bypass {
             headers.insert(AGE, HeaderValue::from(exchange.cache_age_seconds));
             let left = policy.ttl.as_secs().saturating_sub(exchange.cache_age_seconds);
-            let scope = if interface.auth_required { "private" } else { "public" };
+            let scope = if is_for_all(interface) { "public" } else { "private" };
             insert(headers, CACHE_CONTROL, &format!("{scope}, max-age={left}"));
         }
     }
+}
+
+/// Whether every caller may get the same answer: nobody need say who it is, and nothing is made of who it is.
+fn is_for_all(interface: &Interface) -> bool {
+    let is_of_caller = |binding: &Binding| {
+        matches!(binding, Binding::PrincipalName | Binding::Claim(_) | Binding::RequestIp)
+    };
+    !interface.auth_required && !interface.query.bindings.iter().any(is_of_caller)
 }
 
 fn insert(headers: &mut HeaderMap, name: HeaderName, value: &str) {

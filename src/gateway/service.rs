@@ -56,13 +56,13 @@ impl ServerApp for GatewayService {
             let _ = connection.await;
             return None;
         }
+        // No `pipeline_flush`: with it hyper takes in a whole answer for a slow reader, and does not send its own 400 and 431.
         let mut builder = hyper::server::conn::http1::Builder::new();
         builder
             .timer(TokioTimer::new())
             .header_read_timeout(HEADER_TIMEOUT)
             .max_headers(MAX_HEADERS)
-            .max_buf_size(MAX_HEAD_BYTES)
-            .pipeline_flush(true);
+            .max_buf_size(MAX_HEAD_BYTES);
         let connection = builder.serve_connection(io, service);
         tokio::pin!(connection);
         // A connection that breaks says nothing that the requests on it have not reported.

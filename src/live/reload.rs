@@ -23,6 +23,8 @@ pub struct Live {
     observer: Observer,
     current: ArcSwap<Generation>,
     last: Mutex<LastReload>,
+    /// Held while a reload runs; `last` is not, so that it can be read meanwhile.
+    reloading: Mutex<()>,
 }
 
 /// What the last reload did.
@@ -66,6 +68,7 @@ impl Live {
             observer,
             current: ArcSwap::from_pointee(generation),
             last: Mutex::new(last.clone()),
+            reloading: Mutex::new(()),
         };
         live.report(&last);
         Ok(live)
@@ -89,21 +92,20 @@ impl Live {
     /// Loads the tree and swaps it in if it is good. Reloads run one after another.
     pub fn reload(&self) -> LastReload {
         let started = Instant::now();
-        let mut last = self.last.lock();
-        *last = self.take(&load_settled(&self.root), started);
-        last.clone()
+        let _one = self.reloading.lock();
+        self.take(&load_settled(&self.root), started)
     }
 
     /// Reloads if content or commit differ from what the last reload looked at.
     pub fn reload_if_changed(&self) -> Option<LastReload> {
         let started = Instant::now();
-        let mut last = self.last.lock();
+        let _one = self.reloading.lock();
         let tree = load_settled(&self.root);
+        let last = self.last();
         if (&tree.hash, &tree.revision) == (&last.hash, &last.revision) {
             return None;
         }
-        *last = self.take(&tree, started);
-        Some(last.clone())
+        Some(self.take(&tree, started))
     }
 
     /// Swaps a tree in if it is good, and reports what came of it.
@@ -127,6 +129,7 @@ impl Live {
             }
             Err(problems) => LastReload::new(tree, false, started, problems),
         };
+        self.last.lock().clone_from(&last);
         self.report(&last);
         last
     }

@@ -98,6 +98,17 @@ pub fn compare_numbers(a: &str, b: &str) -> Ordering {
     }
 }
 
+/// A JSON number in plain digits, at most so many of them; `None` where it has a fraction.
+pub fn whole_number(text: &str, max_digits: usize) -> Option<String> {
+    let Digits { negative, digits, scale } = Digits::of(text);
+    if digits.is_empty() {
+        return Some("0".to_owned());
+    }
+    let length = usize::try_from(scale).ok().filter(|length| *length <= max_digits)?;
+    let zeros = length.checked_sub(digits.len())?;
+    Some(format!("{}{digits}{}", if negative { "-" } else { "" }, "0".repeat(zeros)))
+}
+
 /// A number as `0.digits` times ten to the power of `scale`, without zeros at either end.
 struct Digits {
     negative: bool,

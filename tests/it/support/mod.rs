@@ -14,6 +14,7 @@ use tempfile::TempDir;
 
 pub mod databases;
 pub mod raw;
+pub mod relay;
 pub mod tables;
 
 /// Key of the consumer `tester`, whose role grants everything.
