@@ -51,6 +51,18 @@ impl Bind {
         }
     }
 
+    /// Whether a text in it has this character; JSON may hold it escaped.
+    pub fn holds(&self, c: char) -> bool {
+        match self {
+            Self::Text(text) => text.contains(c),
+            Self::Json(text) => {
+                text.contains(c) || text.contains(&format!("\\u{:04x}", u32::from(c)))
+            }
+            Self::Array(items) => items.iter().any(|item| item.holds(c)),
+            _ => false,
+        }
+    }
+
     /// The value as plain text: ISO 8601 for dates and times, digits for numbers.
     pub fn to_text(&self) -> String {
         match self {

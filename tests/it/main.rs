@@ -20,6 +20,7 @@ mod forms;
 mod limits;
 mod pages;
 mod parameters;
+mod properties;
 mod reload;
 mod seed;
 mod smoke;
