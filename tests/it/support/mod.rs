@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -174,7 +174,6 @@ pub fn free_port() -> u16 {
 /// A gateway process. Killed when dropped.
 pub struct Tidegate {
     pub child: Child,
-    pub root: PathBuf,
     pub data_port: u16,
     pub admin_port: u16,
     pub token: String,
@@ -211,21 +210,14 @@ impl Tidegate {
             });
             let config = ureq::Agent::config_builder()
                 .http_status_as_error(false)
-                .timeout_global(Some(Duration::from_secs(60)))
+                .timeout_global(Some(Duration::from_mins(1)))
                 .build();
             let agent = config.into();
-            let mut started = Self {
-                child,
-                root: root.to_owned(),
-                data_port,
-                admin_port,
-                token: String::new(),
-                log,
-                agent,
-            };
+            let mut started =
+                Self { child, data_port, admin_port, token: String::new(), log, agent };
             if started.is_up() {
-                started.token =
-                    fs::read_to_string(root.join("data/admin-token")).unwrap().trim().to_owned();
+                let token = fs::read_to_string(root.join("data/admin-token")).unwrap();
+                token.trim().clone_into(&mut started.token);
                 return started;
             }
             let log = started.log();
