@@ -278,7 +278,7 @@ fn bodies_are_taken_by_their_json_types() {
     assert_eq!(well.data(), json!([row]));
     for (body, field) in [
         (r#"{"i": "1"}"#, "i"),
-        (r#"{"i": 1.0}"#, "i"),
+        (r#"{"i": 1.5}"#, "i"),
         (r#"{"i": true}"#, "i"),
         (r#"{"n": "1"}"#, "n"),
         (r#"{"s": 1}"#, "s"),
@@ -293,6 +293,10 @@ fn bodies_are_taken_by_their_json_types() {
     ] {
         let faults = gateway.post("/data-api/body", body).refusal().2;
         assert_eq!(faults, [(field.to_owned(), "type".to_owned())], "{body}");
+    }
+    for whole in ["1000.0", "1e3"] {
+        let row = gateway.post("/data-api/body", &format!("{{\"i\": {whole}}}")).data();
+        assert_eq!(row[0]["i"], 1_000, "JSON knows one kind of number: {whole}");
     }
     assert_eq!(gateway.post("/data-api/body", "").data()[0]["i"], Value::Null, "a body of nothing");
 }
