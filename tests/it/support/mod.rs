@@ -210,14 +210,14 @@ impl Tidegate {
             });
             let config = ureq::Agent::config_builder()
                 .http_status_as_error(false)
-                .timeout_global(Some(Duration::from_secs(60)))
+                .timeout_global(Some(Duration::from_mins(1)))
                 .build();
             let agent = config.into();
             let mut started =
                 Self { child, data_port, admin_port, token: String::new(), log, agent };
             if started.is_up() {
-                started.token =
-                    fs::read_to_string(root.join("data/admin-token")).unwrap().trim().to_owned();
+                let token = fs::read_to_string(root.join("data/admin-token")).unwrap();
+                token.trim().clone_into(&mut started.token);
                 return started;
             }
             let log = started.log();
