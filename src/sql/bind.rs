@@ -100,7 +100,7 @@ pub fn compare_numbers(a: &str, b: &str) -> Ordering {
 
 /// A JSON number in plain digits, at most so many of them; `None` where it has a fraction.
 pub fn whole_number(text: &str, max_digits: usize) -> Option<String> {
-    let Digits { negative, digits, scale } = Digits::of(text);
+    let Decimal { negative, digits, scale } = Decimal::of(text);
     if digits.is_empty() {
         return Some("0".to_owned());
     }

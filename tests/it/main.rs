@@ -1,6 +1,8 @@
 //! The integration tests: one binary, one module a subject. Servers are named by `TIDEGATE_TEST_*_URL`; see `tests/run`.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::float_cmp, reason = "metrics count, and what is compared must be the very same")]
+#![allow(clippy::format_collect, clippy::format_push_string, reason = "fixtures are small texts")]
 
 mod access;
 mod admin;
