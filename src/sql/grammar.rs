@@ -1,11 +1,14 @@
 //! Parses statements in each dialect, and says in plain words where one does not parse.
 
+use std::ops::ControlFlow;
 use std::sync::LazyLock;
 
 use regex::Regex;
-use sqlparser::ast::Statement as Ast;
+use sqlparser::ast::{Expr, Query, Statement as Ast, Value, visit_expressions_mut};
 use sqlparser::dialect::{Dialect as Grammar, MySqlDialect, PostgreSqlDialect, SQLiteDialect};
+use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserOptions};
+use sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer, Whitespace};
 
 use super::dialect::Dialect;
 
@@ -22,16 +25,112 @@ pub fn parse(text: &str, dialect: Dialect) -> Result<Ast, Reason> {
         Dialect::Postgres => &PostgreSqlDialect {},
         Dialect::MySql => &MySqlDialect {},
     };
+    let mut tokens = Tokenizer::new(grammar, text)
+        .tokenize_with_location()
+        .map_err(|error| Reason::new(&error.to_string()))?;
+    translate(&mut tokens, dialect);
     let mut statements = Parser::new(grammar)
         .with_recursion_limit(MAX_SQL_DEPTH)
         .with_options(ParserOptions::new().with_trailing_commas(false))
-        .try_with_sql(text)
-        .and_then(|mut parser| parser.parse_statements())
+        .with_tokens_with_locations(tokens)
+        .parse_statements()
         .map_err(|error| Reason::new(&error.to_string()))?;
     match (statements.pop(), statements.is_empty()) {
-        (Some(statement), true) => Ok(statement),
+        (Some(mut statement), true) => {
+            keep_signs_apart(&mut statement);
+            Ok(statement)
+        }
         (None, _) => Err(Reason::new("there is no statement")),
         _ => Err(Reason::new("there is more than one statement")),
+    }
+}
+
+/// The text of a query; `None` where the parser would not read the same in it, since it writes some things wrongly.
+pub fn print(query: &Query, dialect: Dialect) -> Option<String> {
+    let text = query.to_string();
+    match parse(&text, dialect) {
+        Ok(Ast::Query(again)) if *again == *query => Some(text),
+        _ => None,
+    }
+}
+
+/// `- -1` is written `--1` otherwise, which is a comment.
+fn keep_signs_apart(statement: &mut Ast) {
+    let _ = visit_expressions_mut(statement, |expr| {
+        if let Expr::UnaryOp { expr: inner, .. } = expr
+            && matches!(**inner, Expr::UnaryOp { .. })
+        {
+            let signed = std::mem::replace(&mut **inner, Expr::Value(Value::Null.into()));
+            **inner = Expr::Nested(Box::new(signed));
+        }
+        ControlFlow::<()>::Continue(())
+    });
+}
+
+/// Says in words that the parser knows what it does not know of a dialect: SQLite's `a IS b` and `AS MATERIALIZED`,
+/// MySQL's `a MOD b`.
+fn translate(tokens: &mut Vec<TokenWithSpan>, dialect: Dialect) {
+    if dialect == Dialect::Postgres {
+        return;
+    }
+    let mut at = 0;
+    while at < tokens.len() {
+        let (_, next) = solid(tokens, at + 1);
+        match (dialect, keyword(&tokens[at].token)) {
+            (Dialect::MySql, Keyword::MOD) if next != Some(&Token::LParen) => {
+                tokens[at].token = Token::Mod;
+            }
+            (Dialect::Sqlite, Keyword::IS) => at += distinct(tokens, at),
+            (Dialect::Sqlite, Keyword::MATERIALIZED) if next == Some(&Token::LParen) => {
+                tokens[at].token = Token::Whitespace(Whitespace::Space);
+                let before = tokens[..at].iter_mut().rev();
+                let mut before = before.filter(|t| !matches!(t.token, Token::Whitespace(_)));
+                if let Some(not) = before.next().filter(|t| keyword(&t.token) == Keyword::NOT) {
+                    not.token = Token::Whitespace(Whitespace::Space);
+                }
+            }
+            _ => {}
+        }
+        at += 1;
+    }
+}
+
+/// Makes `IS x` of `tokens[at]` to `IS NOT DISTINCT FROM x` and `IS NOT x` to `IS DISTINCT FROM x`; how many tokens are new.
+fn distinct(tokens: &mut Vec<TokenWithSpan>, at: usize) -> usize {
+    const KNOWN: [Keyword; 5] =
+        [Keyword::NULL, Keyword::TRUE, Keyword::FALSE, Keyword::DISTINCT, Keyword::JSON];
+    let (mut end, mut next) = solid(tokens, at + 1);
+    let is_negated = next.is_some_and(|token| keyword(token) == Keyword::NOT);
+    if is_negated {
+        (end, next) = solid(tokens, end + 1);
+    }
+    if next.is_none_or(|token| KNOWN.contains(&keyword(token))) {
+        return 0;
+    }
+    let words: &[&str] =
+        if is_negated { &["DISTINCT", "FROM"] } else { &["NOT", "DISTINCT", "FROM"] };
+    let span = tokens[at].span;
+    let spaced = words
+        .iter()
+        .flat_map(|word| [Token::Whitespace(Whitespace::Space), Token::make_keyword(word)]);
+    let mut new: Vec<TokenWithSpan> = spaced.map(|token| TokenWithSpan::new(token, span)).collect();
+    new.push(TokenWithSpan::new(Token::Whitespace(Whitespace::Space), span));
+    let count = new.len();
+    tokens.splice(at + 1..end, new);
+    count
+}
+
+/// The first token from `from` on that is no white space, and where it is.
+fn solid(tokens: &[TokenWithSpan], from: usize) -> (usize, Option<&Token>) {
+    let rest = tokens.get(from..).unwrap_or_default();
+    let skipped = rest.iter().take_while(|t| matches!(t.token, Token::Whitespace(_))).count();
+    (from + skipped, rest.get(skipped).map(|t| &t.token))
+}
+
+fn keyword(token: &Token) -> Keyword {
+    match token {
+        Token::Word(word) if word.quote_style.is_none() => word.keyword,
+        _ => Keyword::NoKeyword,
     }
 }
 

@@ -1,6 +1,7 @@
 //! SQL as text: dialects, bound values, templates, safety and pages. Knows no files, no databases and no HTTP.
 
 pub mod bind;
+pub mod count;
 pub mod dialect;
 pub mod grammar;
 pub mod ident;

@@ -3,10 +3,13 @@
 use std::sync::Arc;
 
 use sqlparser::ast::{
-    BinaryOperator, Expr, LimitClause, Query, SetExpr, Statement as Ast, UnaryOperator, Value,
+    BinaryOperator, Expr, LimitClause, Offset, OffsetRows, Query, SetExpr, Statement as Ast,
+    UnaryOperator, Value,
 };
 
-use super::grammar::{find, parse};
+use super::count::{count, unprintable};
+use super::dialect::Dialect;
+use super::grammar::{find, parse, print};
 use super::lex;
 use super::parts::{parse_text, procedure, reprint, resolve, to_parts};
 use super::safety;
@@ -70,55 +73,98 @@ fn paged(
     read_only: bool,
 ) -> Result<Statement, TemplateError> {
     let dialect = options.dialect;
-    let print = |query: &Query| reprint(&query.to_string(), parts, dialect);
     let count = match options.paging {
-        Paging::Own { count: true } | Paging::Added { count: true, .. } => {
-            let mut inner = query.clone();
-            if matches!(options.paging, Paging::Own { .. }) {
-                inner.limit_clause = None;
-                inner.fetch = None;
-            }
-            if inner.limit_clause.is_none() && inner.fetch.is_none() {
-                inner.order_by = None;
-            }
-            let mut counted = vec![Part::Text("SELECT COUNT(*) AS total FROM (".into())];
-            counted.extend(print(&inner)?);
-            counted.push(Part::Text(") AS counted".into()));
-            Some(Text::new(counted, dialect))
-        }
+        Paging::Own { count: true } => Some(count(query, true, parts, dialect)?),
+        Paging::Added { count: true, .. } => Some(count(query, false, parts, dialect)?),
         _ => None,
     };
-    let has_limit = query.limit_clause.is_some() || query.fetch.is_some();
     let query = match options.paging {
         Paging::Added { page, size, count } => {
-            let mut paged = Vec::with_capacity(parts.len() + 5);
-            if has_limit {
-                paged.push(Part::Text("SELECT * FROM (".into()));
+            let (limit, offset) = (page_limit(size, count), page_offset(page, size));
+            match cut_limit(query, parts, (&limit, &offset), dialect) {
+                Some(cut) => rewritten(query, parts, cut, dialect)?,
+                None => add_page(query, parts, limit, offset, dialect),
             }
-            paged.extend(parts.iter().cloned());
-            // On a line of its own: the query may end in a comment.
-            paged.push(Part::Text(
-                if has_limit { "\n) AS paged\nLIMIT " } else { "\nLIMIT " }.into(),
-            ));
-            paged.push(Part::Slot(page_limit(size, count)));
-            paged.push(Part::Text(" OFFSET ".into()));
-            paged.push(Part::Slot(page_offset(page, size)));
-            Text::new(paged, dialect)
         }
         paging => {
             let one_more = paging == Paging::Own { count: false };
             match fold_limit(query, parts, one_more) {
-                Some(folded) => {
-                    // The places of the folded expressions follow those of the text.
-                    let mut all = parts.to_vec();
-                    all.extend(folded);
-                    Text::new(reprint(&query.to_string(), &all, dialect)?, dialect)
-                }
+                Some(folded) => rewritten(query, parts, folded, dialect)?,
                 None => Text::new(parts.to_vec(), dialect),
             }
         }
     };
     Ok(Statement { query, count, read_only })
+}
+
+/// The text of a query that was changed. The places of the `folded` expressions follow those of the text.
+fn rewritten(
+    query: &Query,
+    parts: &[Part],
+    folded: Vec<Part>,
+    dialect: Dialect,
+) -> Result<Text, TemplateError> {
+    let text = print(query, dialect).ok_or_else(unprintable)?;
+    let mut all = parts.to_vec();
+    all.extend(folded);
+    Ok(Text::new(reprint(&text, &all, dialect)?, dialect))
+}
+
+/// The query as it is written, cut into pages; as a whole where it has a LIMIT of its own.
+fn add_page(query: &Query, parts: &[Part], limit: Slot, offset: Slot, dialect: Dialect) -> Text {
+    let has_limit = query.limit_clause.is_some() || query.fetch.is_some();
+    let mut paged = Vec::with_capacity(parts.len() + 5);
+    if has_limit {
+        paged.push(Part::Text("SELECT * FROM (".into()));
+    }
+    paged.extend(parts.iter().cloned());
+    // On a line of its own: the query may end in a comment.
+    let end = if has_limit { "\n) AS paged\nLIMIT " } else { "\nLIMIT " };
+    paged.push(Part::Text(end.into()));
+    paged.push(Part::Slot(limit));
+    paged.push(Part::Text(" OFFSET ".into()));
+    paged.push(Part::Slot(offset));
+    Text::new(paged, dialect)
+}
+
+/// Puts the page inside of the query's own LIMIT, where that is made of constants: the order of the rows holds, and no
+/// derived table has two columns of one name. `None`: nothing is changed.
+fn cut_limit(
+    query: &mut Query,
+    parts: &[Part],
+    (limit, offset): (&Slot, &Slot),
+    dialect: Dialect,
+) -> Option<Vec<Part>> {
+    let constant = |expression: &Expr| match integer(expression, parts) {
+        Some(IntExpr::Constant(n)) => Some(n),
+        _ => None,
+    };
+    let (own_limit, own_offset) = match query.limit_clause.as_ref()? {
+        LimitClause::LimitOffset { limit: Some(limit), offset, limit_by }
+            if limit_by.is_empty() =>
+        {
+            let offset = offset.as_ref().map_or(Some(0), |offset| constant(&offset.value));
+            (constant(limit)?, offset?)
+        }
+        LimitClause::OffsetCommaLimit { offset, limit } => (constant(limit)?, constant(offset)?),
+        LimitClause::LimitOffset { .. } => return None,
+    };
+    if query.fetch.is_some() || print(query, dialect).is_none() {
+        return None;
+    }
+    let value = |slot: &Slot| Box::new(IntExpr::Slot(slot.clone()));
+    let left = IntExpr::Subtract(Box::new(IntExpr::Constant(own_limit)), value(offset));
+    let cut = IntExpr::Least(value(limit), Box::new(left));
+    let start = IntExpr::Add(Box::new(IntExpr::Constant(own_offset)), value(offset));
+    let place =
+        |at: usize| Expr::Value(Value::Placeholder(format!(":t{}", parts.len() + at)).into());
+    query.limit_clause = Some(LimitClause::LimitOffset {
+        limit: Some(place(0)),
+        offset: Some(Offset { value: place(1), rows: OffsetRows::None }),
+        limit_by: Vec::new(),
+    });
+    let slot = |value: IntExpr| Part::Slot(Slot::Computed(Arc::new(value)));
+    Some(vec![slot(cut), slot(start)])
 }
 
 fn unparsed(parts: Vec<Part>, options: &Options) -> Statement {
@@ -228,7 +274,6 @@ fn integer(expression: &Expr, parts: &[Part]) -> Option<IntExpr> {
 #[cfg(test)]
 mod tests {
     use super::super::bind::Bind;
-    use super::super::dialect::Dialect;
     use super::super::statement::Values;
     use super::super::template::Name;
     use super::*;
@@ -294,7 +339,68 @@ mod tests {
         assert_eq!(text, "SELECT a FROM t -- all\nLIMIT $1 OFFSET $2");
         assert_eq!(values, [Bind::Int(51), Bind::Int(100)]);
         let (text, _) = sql("SELECT a FROM t LIMIT 500", Dialect::MySql, added, &[]);
-        assert_eq!(text, "SELECT * FROM (SELECT a FROM t LIMIT 500\n) AS paged\nLIMIT ? OFFSET ?");
+        assert_eq!(text, "SELECT a FROM t LIMIT ? OFFSET ?");
+        let (text, _) = sql("SELECT a FROM t LIMIT :page", Dialect::MySql, added, &[]);
+        assert_eq!(text, "SELECT * FROM (SELECT a FROM t LIMIT ?\n) AS paged\nLIMIT ? OFFSET ?");
+    }
+
+    #[test]
+    fn pages_lie_inside_the_limit_that_the_query_has() {
+        let added = Paging::Added { page: 3, size: 4, count: true };
+        for (query, expected) in [
+            ("SELECT a FROM t ORDER BY a LIMIT 500", [50, 100]),
+            ("SELECT a FROM t ORDER BY a LIMIT 120", [20, 100]),
+            ("SELECT a FROM t ORDER BY a LIMIT 90", [0, 100]),
+            ("SELECT a FROM t ORDER BY a LIMIT 120 OFFSET 7", [20, 107]),
+            ("SELECT a FROM t ORDER BY a LIMIT 7, 120", [20, 107]),
+        ] {
+            let (text, values) = sql(query, Dialect::MySql, added, &[]);
+            assert_eq!(text, "SELECT a FROM t ORDER BY a LIMIT ? OFFSET ?");
+            assert_eq!(values, expected.map(Bind::Int), "{query}");
+        }
+    }
+
+    #[test]
+    fn what_is_rewritten_stays_what_it_was() {
+        let own = Paging::Own { count: true };
+        let query = "SELECT a FROM t WHERE a > - -1 AND b = :storeId LIMIT :pageSize OFFSET (:page - 1) * 2";
+        let (text, _) = sql(query, Dialect::Sqlite, own, &[]);
+        assert_eq!(text, "SELECT a FROM t WHERE a > -(-1) AND b = ?1 LIMIT ?2 OFFSET ?3");
+        let query = "SELECT id FROM t WHERE b IS :storeId AND c IS NOT 'x' AND d IS NOT NULL LIMIT (:page - 1)";
+        let (text, _) = sql(query, Dialect::Sqlite, own, &[]);
+        assert_eq!(
+            text,
+            "SELECT id FROM t WHERE b IS NOT DISTINCT FROM ?1 AND c IS DISTINCT FROM 'x' AND d IS NOT NULL LIMIT ?2"
+        );
+        let query = "SELECT a MOD 2, mod(a, 2), `mod` FROM t WHERE a = 1 LIMIT (:page - 1)";
+        let (text, _) = sql(query, Dialect::MySql, own, &[]);
+        assert_eq!(text, "SELECT a % 2, mod(a, 2), `mod` FROM t WHERE a = 1 LIMIT ?");
+    }
+
+    #[test]
+    fn a_count_reads_no_columns_but_those_that_matter() {
+        let added = Paging::Added { page: 3, size: 4, count: true };
+        for (query, expected) in [
+            (
+                "SELECT * FROM t JOIN u ON t.a = u.a ORDER BY 1",
+                "SELECT 1 AS counted_0 FROM t JOIN u ON t.a = u.a",
+            ),
+            ("SELECT a, b AS c, COUNT(*) FROM t", "SELECT COUNT(*) AS counted_0 FROM t"),
+            ("SELECT a, f(b) FROM t LIMIT 9", "SELECT f(b) AS counted_0 FROM t LIMIT 9"),
+            (
+                "SELECT DISTINCT a.x, b.x FROM a, b",
+                "SELECT DISTINCT a.x, b.x AS counted_1 FROM a, b",
+            ),
+            (
+                "SELECT a.x, b.X FROM a, b GROUP BY 1, 2",
+                "SELECT a.x, b.X AS counted_1 FROM a, b GROUP BY 1, 2",
+            ),
+            ("SELECT a FROM t UNION SELECT b FROM u", "SELECT a FROM t UNION SELECT b FROM u"),
+        ] {
+            let statement = build(query, &options(Dialect::MySql, added)).unwrap();
+            let (text, _) = statement.count.unwrap().bind(&Values { names: &[], rendered: &[] });
+            assert_eq!(*text, format!("SELECT COUNT(*) AS total FROM ({expected}\n) AS counted"));
+        }
     }
 
     #[test]
@@ -343,6 +449,10 @@ mod tests {
             "WITH x AS (SELECT * FROM t) SELECT a FROM x",
             "SELECT a FROM t WHERE b = 1 UNION SELECT a FROM u",
             "SELECT t.a FROM t JOIN u ON t.id = u.id",
+            "SELECT a FROM (SELECT a FROM t WHERE a = 1) AS x CROSS JOIN u",
+            "SELECT a FROM (SELECT a FROM t WHERE a = 1) AS x RIGHT JOIN u ON u.a = x.a",
+            "SELECT a FROM (SELECT a FROM t WHERE a = 1) AS x JOIN u ON 1 = 1",
+            "SELECT a FROM t EXCEPT SELECT a FROM u WHERE a = 1",
         ];
         for text in whole {
             let error = build(text, &options(Dialect::Postgres, Paging::None)).unwrap_err();
@@ -357,6 +467,10 @@ mod tests {
             "WITH x AS (SELECT * FROM t WHERE a = 1), y AS (SELECT * FROM x) SELECT * FROM y",
             "WITH RECURSIVE n AS (SELECT 1 AS i UNION ALL SELECT i + 1 FROM n WHERE i < 5) SELECT i FROM n",
             "SELECT * FROM generate_series(1, 3) AS g(a)",
+            "SELECT a FROM (SELECT a FROM t WHERE a = 1) AS x JOIN u ON u.a = x.a",
+            "SELECT a FROM (SELECT a FROM t WHERE a = 1) AS x LEFT JOIN u USING (a)",
+            "SELECT a FROM t INTERSECT SELECT a FROM u WHERE a = 1",
+            "SELECT a FROM t WHERE a = 1 EXCEPT SELECT a FROM u",
         ];
         for text in fine {
             let built = build(text, &options(Dialect::Postgres, Paging::None));

@@ -3,8 +3,8 @@
 use std::ops::ControlFlow;
 
 use sqlparser::ast::{
-    BinaryOperator, Expr, FunctionArguments, GroupByExpr, ObjectName, Query, Select, SelectItem,
-    SetExpr, Statement, TableFactor, Value, Visit, Visitor,
+    BinaryOperator, Expr, FunctionArguments, GroupByExpr, JoinConstraint, JoinOperator, ObjectName,
+    Query, Select, SelectItem, SetExpr, SetOperator, Statement, TableFactor, Value, Visit, Visitor,
 };
 
 use super::dialect::Dialect;
@@ -300,20 +300,54 @@ fn scans_whole_table(body: &SetExpr, scope: &Scope<'_>) -> bool {
                 && !is_aggregated(select)
         }
         SetExpr::Query(inner) => returns_whole_table(inner, Some(scope)),
-        SetExpr::SetOperation { left, right, .. } => {
-            scans_whole_table(left, scope) || scans_whole_table(right, scope)
+        SetExpr::SetOperation { op, left, right, .. } => {
+            let (left, right) = (scans_whole_table(left, scope), scans_whole_table(right, scope));
+            match op {
+                SetOperator::Intersect => left && right,
+                SetOperator::Except | SetOperator::Minus => left,
+                SetOperator::Union => left || right,
+            }
         }
         SetExpr::Table(_) => true,
         _ => false,
     }
 }
 
-/// A table, or a sub-query or common table expression that is itself a whole table.
+/// Whether a whole table comes out of FROM: what is joined by a condition to a part of a table is a part as well.
 fn reads_whole_table(select: &Select, scope: &Scope<'_>) -> bool {
-    let joined = select.from.iter().flat_map(|from| {
-        std::iter::once(&from.relation).chain(from.joins.iter().map(|join| &join.relation))
-    });
-    joined.into_iter().any(|factor| match factor {
+    select.from.iter().any(|from| {
+        let first = is_whole_table(&from.relation, scope);
+        from.joins.iter().fold(first, |left, join| {
+            let right = is_whole_table(&join.relation, scope);
+            match &join.join_operator {
+                JoinOperator::Join(on)
+                | JoinOperator::Inner(on)
+                | JoinOperator::StraightJoin(on)
+                | JoinOperator::CrossJoin(on)
+                    if is_condition(on) =>
+                {
+                    left && right
+                }
+                JoinOperator::Left(on) | JoinOperator::LeftOuter(on) if is_condition(on) => left,
+                JoinOperator::Right(on) | JoinOperator::RightOuter(on) if is_condition(on) => right,
+                _ => left || right,
+            }
+        })
+    })
+}
+
+fn is_condition(constraint: &JoinConstraint) -> bool {
+    match constraint {
+        JoinConstraint::On(condition) => !is_always_true(condition),
+        JoinConstraint::Using(_) => true,
+        // Without a column in common it joins everything.
+        JoinConstraint::Natural | JoinConstraint::None => false,
+    }
+}
+
+/// A table, or a sub-query or common table expression that is itself a whole table.
+fn is_whole_table(factor: &TableFactor, scope: &Scope<'_>) -> bool {
+    match factor {
         TableFactor::Table { name, args: None, .. } => match scope.common_table(name) {
             Some(inner) if scope.is_inside(inner) => false,
             Some(inner) => returns_whole_table(inner, Some(scope)),
@@ -322,7 +356,7 @@ fn reads_whole_table(select: &Select, scope: &Scope<'_>) -> bool {
         TableFactor::Derived { subquery, .. } => returns_whole_table(subquery, Some(scope)),
         TableFactor::NestedJoin { .. } => true,
         _ => false,
-    })
+    }
 }
 
 fn is_aggregated(select: &Select) -> bool {

@@ -29,6 +29,7 @@ pub enum IntExpr {
     Add(Box<IntExpr>, Box<IntExpr>),
     Subtract(Box<IntExpr>, Box<IntExpr>),
     Multiply(Box<IntExpr>, Box<IntExpr>),
+    Least(Box<IntExpr>, Box<IntExpr>),
 }
 
 impl IntExpr {
@@ -43,6 +44,7 @@ impl IntExpr {
             Self::Add(a, b) => Some(a.evaluate(values)?.saturating_add(b.evaluate(values)?)),
             Self::Subtract(a, b) => Some(a.evaluate(values)?.saturating_sub(b.evaluate(values)?)),
             Self::Multiply(a, b) => Some(a.evaluate(values)?.saturating_mul(b.evaluate(values)?)),
+            Self::Least(a, b) => Some(a.evaluate(values)?.min(b.evaluate(values)?)),
         }
     }
 }
@@ -228,7 +230,10 @@ fn expression_names(expression: &IntExpr, found: &mut Vec<usize>) {
     match expression {
         IntExpr::Constant(_) => {}
         IntExpr::Slot(slot) => slot_names(slot, found),
-        IntExpr::Add(a, b) | IntExpr::Subtract(a, b) | IntExpr::Multiply(a, b) => {
+        IntExpr::Add(a, b)
+        | IntExpr::Subtract(a, b)
+        | IntExpr::Multiply(a, b)
+        | IntExpr::Least(a, b) => {
             expression_names(a, found);
             expression_names(b, found);
         }
