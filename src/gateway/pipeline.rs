@@ -92,6 +92,9 @@ where
     B::Error: std::error::Error + Send + Sync + 'static,
 {
     let generation = exchange.generation.clone();
+    if test.is_none() {
+        admit::check_framing(parts)?;
+    }
     let query = parse_query(parts.uri.query().unwrap_or_default())?;
     if parts.uri.path() == OPENAPI_PATH {
         let principal = authenticate(exchange, &parts.headers)?;
@@ -159,7 +162,12 @@ where
 }
 
 fn authenticate(exchange: &Exchange, headers: &HeaderMap) -> Result<Arc<Principal>, ApiError> {
-    let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or("\u{fffd}"));
+    // Of two keys, a proxy may have checked the other one.
+    let text = |name: &str| {
+        let mut values = headers.get_all(name).iter();
+        let first = values.next()?.to_str().ok();
+        Some(first.filter(|_| values.next().is_none()).unwrap_or("\u{fffd}"))
+    };
     let credentials =
         Credentials { api_key: text("x-api-key"), authorization: text("authorization") };
     let generation = &exchange.generation;
