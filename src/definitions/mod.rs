@@ -6,6 +6,7 @@ pub mod compile;
 pub mod datasource;
 pub mod document;
 pub mod flaw;
+pub mod format;
 pub mod interface;
 pub mod load;
 pub mod parameter;

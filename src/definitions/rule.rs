@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 
-use super::coerce::{Format, Parameter, Rules, compare};
+use super::coerce::{Parameter, Rules, compare};
+use super::format::Format;
 use super::interface::Reporter;
 use super::pattern;
 use super::problem::ProblemCode;

@@ -57,7 +57,8 @@ where
     }
     if interface.method == Method::Post {
         let bytes = collect(headers, body, limits).await?;
-        if !bytes.is_empty() && !(is_json(headers) && is_uncompressed(headers)) {
+        let is_taken = is_json(headers) && is_uncompressed(headers);
+        if !(bytes.is_empty() || is_taken) {
             return Err(
                 ApiError::new(Code::InvalidParam, Message::UnsupportedMedia).with_status(415)
             );

@@ -221,7 +221,7 @@ pub fn fault(name: &str, fault: &Fault, language: Language) -> String {
 
 fn type_words(kind: ParamType) -> (&'static str, &'static str) {
     match kind {
-        ParamType::String => ("a text", "文本"),
+        ParamType::String => ("text", "文本"),
         ParamType::Number => ("a number", "数字"),
         ParamType::Integer => ("a whole number", "整数"),
         ParamType::Boolean => ("true or false", "布尔值 true 或 false"),

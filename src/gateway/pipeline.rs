@@ -27,7 +27,7 @@ use crate::access::authorize::authorize;
 use crate::access::principal::Principal;
 use crate::definitions::coerce::Fault;
 use crate::definitions::snapshot::Interface;
-use crate::definitions::spec::interface::{Audit, Status};
+use crate::definitions::spec::interface::{Audit, Location, Status};
 use crate::observe::code::Code;
 use crate::observe::event::Event;
 use crate::query::encode::Format;
@@ -114,6 +114,9 @@ where
         }
     };
     exchange.interface = Some(interface.clone());
+    if interface.parameters.iter().any(|p| p.is_sensitive && p.location == Location::Path) {
+        exchange.path.clone_from(&interface.path);
+    }
 
     // admit
     admit::check_address(&interface, exchange.ip, &exchange.gateway.settings)?;
@@ -148,6 +151,7 @@ where
     let limits = BodyLimits { max_bytes: settings.max_body_bytes, until };
     let input = input::read(&interface, segments, query, &parts.headers, body, limits).await?;
     let params = params::take(&interface, &input)?;
+    exchange.secrets = params.secrets(&interface);
     exchange.params = (interface.audit != Audit::Off).then(|| params.to_audit(&interface));
     let scope = scope::bind(&interface, &params, &principal, exchange.ip, exchange.at)?;
 

@@ -2,7 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::definitions::coerce::{Format, MAX_ARRAY_ITEMS, Parameter};
+use crate::definitions::coerce::{MAX_ARRAY_ITEMS, Parameter};
+use crate::definitions::format::Format;
 use crate::definitions::snapshot::Interface;
 use crate::definitions::spec::interface::{Location, ParamType};
 use crate::sql::bind::Bind;
