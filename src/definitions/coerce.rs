@@ -53,6 +53,9 @@ impl Parameter {
             ParamType::Array => {
                 // Proxies that join headers of one name put a space behind the comma.
                 let trims = self.location == Location::Header;
+                if trims && text.trim().is_empty() {
+                    return self.check(Bind::Array(Vec::new()));
+                }
                 let items = text.split(',').map(|item| if trims { item.trim() } else { item });
                 let items = items.map(|item| scalar_text(self.items, item, &self.rules));
                 Bind::Array(items.collect::<Result<_, _>>()?)

@@ -2,13 +2,17 @@
 
 use std::net::IpAddr;
 
-use http::HeaderMap;
-use http::header::{HOST, ORIGIN};
+use http::header::{HOST, ORIGIN, TRANSFER_ENCODING};
+use http::request::Parts;
+use http::{HeaderMap, Version};
 use ipnet::IpNet;
 
 use super::GatewaySettings;
+use super::error::ApiError;
+use super::messages::Message;
 use crate::definitions::snapshot::Interface;
 use crate::definitions::spec::interface::Visibility;
+use crate::observe::code::Code;
 use crate::observe::event::Denial;
 
 /// Hops of `X-Forwarded-For` that are looked at.
@@ -45,6 +49,23 @@ fn parse_hop(hop: &str) -> Option<IpAddr> {
 
 fn contains(networks: &[IpNet], ip: IpAddr) -> bool {
     networks.iter().any(|network| network.contains(&ip))
+}
+
+/// Whether a request is framed in one way only, so that no proxy before us can have read another one in it.
+///
+/// # Errors
+/// Without exactly one `Host` where HTTP/1.1 wants it, or with a transfer coding that is not taken off.
+pub fn check_framing(parts: &Parts) -> Result<(), ApiError> {
+    let has_host =
+        parts.version != Version::HTTP_11 || parts.headers.get_all(HOST).iter().count() == 1;
+    let mut codings = parts.headers.get_all(TRANSFER_ENCODING).iter();
+    let is_plain =
+        codings.next().is_none_or(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked"))
+            && codings.next().is_none();
+    if has_host && is_plain {
+        return Ok(());
+    }
+    Err(ApiError::new(Code::InvalidParam, Message::MalformedRequest))
 }
 
 /// Whether the address may call the interface.

@@ -1,5 +1,6 @@
 //! One call from its first byte to its last: what is known of it, and what is reported at its end.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
@@ -23,6 +24,8 @@ use crate::store::audit::{AuditError, AuditRecord, ExecuteKind, PrincipalKind};
 
 /// Longest request id that is taken over from a caller.
 const MAX_REQUEST_ID: usize = 128;
+/// Databases quote so much of a value at least.
+const MAX_QUOTED_CHARS: usize = 64;
 /// Longest path in a record, in bytes.
 const MAX_PATH: usize = 1_024;
 
@@ -41,6 +44,8 @@ pub struct Exchange {
     pub principal: Option<Arc<Principal>>,
     /// Parameters for the record, sensitive ones masked.
     pub params: Option<String>,
+    /// Values of sensitive parameters, which databases quote in their errors.
+    pub secrets: Vec<String>,
     pub cache: Option<CacheState>,
     pub cache_age_seconds: u64,
     pub kind: ExecuteKind,
@@ -85,6 +90,7 @@ impl Exchange {
             interface: None,
             principal: None,
             params: None,
+            secrets: Vec::new(),
             cache: None,
             cache_age_seconds: 0,
             kind: ExecuteKind::Query,
@@ -166,7 +172,7 @@ impl Exchange {
             duration: self.started.elapsed(),
             rows: outcome.rows,
             bytes: outcome.bytes,
-            error: outcome.error,
+            error: self.mask(outcome.error).as_deref(),
             measures_latency: self
                 .interface
                 .as_ref()
@@ -176,6 +182,20 @@ impl Exchange {
                 .as_ref()
                 .is_none_or(|interface| interface.measures_codes),
         }));
+    }
+
+    /// A cause without what follows from the first sensitive value on.
+    fn mask<'a>(&self, error: Option<&'a str>) -> Option<Cow<'a, str>> {
+        let error = error?;
+        let begin = |secret: &String| {
+            let end =
+                secret.char_indices().nth(MAX_QUOTED_CHARS).map_or(secret.len(), |(at, _)| at);
+            error.find(&secret[..end])
+        };
+        Some(match self.secrets.iter().filter_map(begin).min() {
+            Some(at) => Cow::Owned(format!("{}***", &error[..at])),
+            None => Cow::Borrowed(error),
+        })
     }
 
     fn record(&self, outcome: &Outcome<'_>) -> AuditRecord {
@@ -217,7 +237,7 @@ impl Exchange {
             cache: self.cache,
             revision: self.generation.revision.clone(),
             kind: self.kind,
-            error: outcome.error.map(str::to_owned),
+            error: self.mask(outcome.error).map(Cow::into_owned),
             sql_fingerprint: None,
         }
     }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::HeaderMap;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use http_body::Body;
 use http_body_util::{BodyExt, Limited};
 
@@ -57,7 +57,8 @@ where
     }
     if interface.method == Method::Post {
         let bytes = collect(headers, body, limits).await?;
-        if !bytes.is_empty() && !is_json(headers) {
+        let is_taken = is_json(headers) && is_uncompressed(headers);
+        if !(bytes.is_empty() || is_taken) {
             return Err(
                 ApiError::new(Code::InvalidParam, Message::UnsupportedMedia).with_status(415)
             );
@@ -78,6 +79,10 @@ fn is_json(headers: &HeaderMap) -> bool {
         .trim()
         .to_ascii_lowercase();
     media == "application/json" || media.starts_with("application/") && media.ends_with("+json")
+}
+
+fn is_uncompressed(headers: &HeaderMap) -> bool {
+    headers.get(CONTENT_ENCODING).is_none_or(|c| c.as_bytes().eq_ignore_ascii_case(b"identity"))
 }
 
 async fn collect<B>(headers: &HeaderMap, body: B, limits: BodyLimits) -> Result<Bytes, ApiError>

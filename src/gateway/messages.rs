@@ -27,6 +27,7 @@ pub enum Message {
     InvalidParameters,
     UnfitValue,
     RefusedByParameters,
+    MalformedRequest,
     MalformedQuery,
     TooManyParameters,
     MalformedJson,
@@ -108,6 +109,10 @@ impl Message {
                 "These parameters would make an unbounded query; give at least one that narrows it.",
                 "这些参数会产生无条件查询，请至少提供一个筛选条件。",
             ),
+            Self::MalformedRequest => pair(
+                "The request needs one Host header, and no transfer coding but chunked.",
+                "请求必须有且只有一个 Host 头，传输编码只支持 chunked。",
+            ),
             Self::MalformedQuery => pair(
                 "The address is not valid percent-encoded UTF-8.",
                 "请求地址不是合法的 UTF-8 百分号编码。",
@@ -124,9 +129,10 @@ impl Message {
             Self::BodyTimeout => {
                 pair("The body did not arrive in time.", "请求体未在限定时间内到达。")
             }
-            Self::UnsupportedMedia => {
-                pair("The body must be application/json.", "请求体必须是 application/json。")
-            }
+            Self::UnsupportedMedia => pair(
+                "The body must be application/json, not compressed.",
+                "请求体必须是未压缩的 application/json。",
+            ),
             Self::HeadersTooLarge => pair("The request's headers are too large.", "请求头过大。"),
             Self::UnknownFormat => pair(
                 "`format` is one of json, csv, ndjson and xlsx.",
@@ -215,7 +221,7 @@ pub fn fault(name: &str, fault: &Fault, language: Language) -> String {
 
 fn type_words(kind: ParamType) -> (&'static str, &'static str) {
     match kind {
-        ParamType::String => ("a text", "文本"),
+        ParamType::String => ("text", "文本"),
         ParamType::Number => ("a number", "数字"),
         ParamType::Integer => ("a whole number", "整数"),
         ParamType::Boolean => ("true or false", "布尔值 true 或 false"),

@@ -27,7 +27,7 @@ use crate::access::authorize::authorize;
 use crate::access::principal::Principal;
 use crate::definitions::fault::Fault;
 use crate::definitions::snapshot::Interface;
-use crate::definitions::spec::interface::{Audit, Status};
+use crate::definitions::spec::interface::{Audit, Location, Status};
 use crate::observe::code::Code;
 use crate::observe::event::Event;
 use crate::query::encode::Format;
@@ -92,6 +92,9 @@ where
     B::Error: std::error::Error + Send + Sync + 'static,
 {
     let generation = exchange.generation.clone();
+    if test.is_none() {
+        admit::check_framing(parts)?;
+    }
     let query = parse_query(parts.uri.query().unwrap_or_default())?;
     if parts.uri.path() == OPENAPI_PATH {
         let principal = authenticate(exchange, &parts.headers)?;
@@ -111,6 +114,9 @@ where
         }
     };
     exchange.interface = Some(interface.clone());
+    if interface.parameters.iter().any(|p| p.is_sensitive && p.location == Location::Path) {
+        exchange.path.clone_from(&interface.path);
+    }
 
     // admit
     admit::check_address(&interface, exchange.ip, &exchange.gateway.settings)?;
@@ -145,6 +151,7 @@ where
     let limits = BodyLimits { max_bytes: settings.max_body_bytes, until };
     let input = input::read(&interface, segments, query, &parts.headers, body, limits).await?;
     let params = params::take(&interface, &input)?;
+    exchange.secrets = params.secrets(&interface);
     exchange.params = (interface.audit != Audit::Off).then(|| params.to_audit(&interface));
     let scope = scope::bind(&interface, &params, &principal, exchange.ip, exchange.at)?;
 
@@ -159,7 +166,12 @@ where
 }
 
 fn authenticate(exchange: &Exchange, headers: &HeaderMap) -> Result<Arc<Principal>, ApiError> {
-    let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or("\u{fffd}"));
+    // Of two keys, a proxy may have checked the other one.
+    let text = |name: &str| {
+        let mut values = headers.get_all(name).iter();
+        let first = values.next()?.to_str().ok();
+        Some(first.filter(|_| values.next().is_none()).unwrap_or("\u{fffd}"))
+    };
     let credentials =
         Credentials { api_key: text("x-api-key"), authorization: text("authorization") };
     let generation = &exchange.generation;

@@ -62,7 +62,10 @@ impl ServerApp for GatewayService {
             .timer(TokioTimer::new())
             .header_read_timeout(HEADER_TIMEOUT)
             .max_headers(MAX_HEADERS)
-            .max_buf_size(MAX_HEAD_BYTES);
+            .max_buf_size(MAX_HEAD_BYTES)
+            // One write an answer. (`pipeline_flush` would hold an answer back while the next request is half here, and
+            // swallow the refusal of one that is malformed.)
+            .writev(false);
         let connection = builder.serve_connection(io, service);
         tokio::pin!(connection);
         // A connection that breaks says nothing that the requests on it have not reported.

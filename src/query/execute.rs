@@ -98,7 +98,8 @@ pub fn check(interface: &Interface, body: &[u8]) -> Result<(), Failure> {
     let answer: Value =
         serde_json::from_slice(body).map_err(|error| mismatch(error.to_string()))?;
     match schema.validator.iter_errors(&answer).next() {
-        Some(error) => Err(mismatch(format!("{}: {error}", error.instance_path()))),
+        // Without the value: what callers get is not for the log.
+        Some(error) => Err(mismatch(format!("{}: {}", error.instance_path(), error.masked()))),
         None => Ok(()),
     }
 }

@@ -242,6 +242,17 @@ impl<'de> Deserialize<'de> for Members {
 }
 
 impl Params {
+    /// The values of sensitive parameters as text.
+    pub fn secrets(&self, interface: &Interface) -> Vec<String> {
+        let given = interface.parameters.iter().zip(&self.values);
+        let sensitive = given.filter(|(parameter, _)| parameter.is_sensitive);
+        let texts = sensitive.flat_map(|(_, value)| match value {
+            Bind::Array(items) => items.iter().map(Bind::to_text).collect(),
+            one => vec![one.to_text()],
+        });
+        texts.filter(|text| !text.is_empty()).collect()
+    }
+
     /// The parameters as JSON for the audit record, sensitive ones masked.
     pub fn to_audit(&self, interface: &Interface) -> String {
         let mut map = Map::new();

@@ -56,10 +56,8 @@ pub fn unprintable() -> TemplateError {
 /// does not allow in a derived table.
 fn narrow(body: &mut SetExpr) {
     let SetExpr::Select(select) = body else { return };
-    if let Some(modifiers) = &mut select.select_modifiers {
-        modifiers.sql_no_cache = false;
-        modifiers.sql_calc_found_rows = false;
-    }
+    // MySQL takes SQL_NO_CACHE and its like in the outermost SELECT only.
+    select.select_modifiers = None;
     if !is_plain(select) {
         return;
     }

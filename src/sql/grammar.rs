@@ -28,6 +28,12 @@ pub fn parse(text: &str, dialect: Dialect) -> Result<Ast, Reason> {
     let mut tokens = Tokenizer::new(grammar, text)
         .tokenize_with_location()
         .map_err(|error| Reason::new(&error.to_string()))?;
+    if let Some(at) = tokens.windows(3).find(|three| is_escaped_name(three)) {
+        let text = "names with Unicode escapes (`U&\"…\"`) are not supported".to_owned();
+        let start = at[0].span.start;
+        let at = usize::try_from(start.line).ok().zip(usize::try_from(start.column).ok());
+        return Err(Reason { text, at });
+    }
     translate(&mut tokens, dialect);
     let mut statements = Parser::new(grammar)
         .with_recursion_limit(MAX_SQL_DEPTH)
@@ -65,6 +71,15 @@ fn keep_signs_apart(statement: &mut Ast) {
         }
         ControlFlow::<()>::Continue(())
     });
+}
+
+/// `U&"pg\005Fsleep"`, in which the parser reads a column `U` and an `&`, and PostgreSQL the name `pg_sleep`.
+fn is_escaped_name(three: &[TokenWithSpan]) -> bool {
+    matches!(
+        [&three[0].token, &three[1].token, &three[2].token],
+        [Token::Word(u), Token::Ampersand, Token::Word(name)]
+            if u.quote_style.is_none() && u.value.eq_ignore_ascii_case("u") && name.quote_style == Some('"')
+    )
 }
 
 /// Says in words that the parser knows what it does not know of a dialect: SQLite's `a IS b` and `AS MATERIALIZED`,

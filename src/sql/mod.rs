@@ -3,6 +3,7 @@
 pub mod bind;
 pub mod count;
 pub mod dialect;
+pub mod functions;
 pub mod grammar;
 pub mod ident;
 pub mod jinja;

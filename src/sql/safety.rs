@@ -8,122 +8,8 @@ use sqlparser::ast::{
 };
 
 use super::dialect::Dialect;
+use super::functions;
 use super::template::Flaw;
-
-/// A function that safe mode refuses, and why.
-struct Refused {
-    /// Lower case; a `*` at the end stands for any rest.
-    name: &'static str,
-    dialects: &'static [Dialect],
-    reason: &'static str,
-}
-
-const POSTGRES: &[Dialect] = &[Dialect::Postgres];
-const MYSQL: &[Dialect] = &[Dialect::MySql];
-const SQLITE: &[Dialect] = &[Dialect::Sqlite];
-
-const FILES: &str = "it reads or writes files of the server";
-const NETWORK: &str = "it opens connections from the server";
-const WAITS: &str = "it holds a connection without doing work";
-const STATE: &str = "it changes the state of the server or the session";
-const RUNS: &str = "it runs other statements, which cannot be checked";
-
-/// Functions refused by name. The database account stays the second wall.
-const REFUSED: &[Refused] = &[
-    Refused { name: "pg_read_*", dialects: POSTGRES, reason: FILES },
-    Refused { name: "pg_ls_*", dialects: POSTGRES, reason: FILES },
-    Refused { name: "pg_stat_file", dialects: POSTGRES, reason: FILES },
-    Refused { name: "pg_file_*", dialects: POSTGRES, reason: FILES },
-    Refused { name: "pg_current_logfile", dialects: POSTGRES, reason: FILES },
-    Refused { name: "lo_*", dialects: POSTGRES, reason: FILES },
-    Refused { name: "lowrite", dialects: POSTGRES, reason: FILES },
-    Refused { name: "loread", dialects: POSTGRES, reason: FILES },
-    Refused { name: "dblink*", dialects: POSTGRES, reason: NETWORK },
-    Refused { name: "pg_sleep*", dialects: POSTGRES, reason: WAITS },
-    Refused { name: "pg_advisory_*", dialects: POSTGRES, reason: WAITS },
-    Refused { name: "pg_try_advisory_*", dialects: POSTGRES, reason: STATE },
-    Refused { name: "pg_terminate_backend", dialects: POSTGRES, reason: STATE },
-    Refused { name: "pg_cancel_backend", dialects: POSTGRES, reason: STATE },
-    Refused { name: "pg_reload_conf", dialects: POSTGRES, reason: STATE },
-    Refused { name: "pg_rotate_logfile", dialects: POSTGRES, reason: STATE },
-    Refused { name: "pg_switch_wal", dialects: POSTGRES, reason: STATE },
-    Refused { name: "pg_create_*", dialects: POSTGRES, reason: STATE },
-    Refused { name: "pg_drop_*", dialects: POSTGRES, reason: STATE },
-    Refused { name: "pg_logical_*", dialects: POSTGRES, reason: STATE },
-    Refused { name: "pg_replication_*", dialects: POSTGRES, reason: STATE },
-    Refused { name: "pg_notify", dialects: POSTGRES, reason: STATE },
-    Refused { name: "pg_promote", dialects: POSTGRES, reason: STATE },
-    Refused { name: "pg_backup_*", dialects: POSTGRES, reason: STATE },
-    Refused { name: "set_config", dialects: POSTGRES, reason: STATE },
-    Refused { name: "setval", dialects: POSTGRES, reason: STATE },
-    Refused { name: "nextval", dialects: POSTGRES, reason: STATE },
-    Refused { name: "query_to_xml*", dialects: POSTGRES, reason: RUNS },
-    Refused { name: "cursor_to_xml*", dialects: POSTGRES, reason: RUNS },
-    Refused { name: "table_to_xml*", dialects: POSTGRES, reason: RUNS },
-    Refused { name: "schema_to_xml*", dialects: POSTGRES, reason: RUNS },
-    Refused { name: "database_to_xml*", dialects: POSTGRES, reason: RUNS },
-    Refused { name: "ts_stat", dialects: POSTGRES, reason: RUNS },
-    Refused { name: "ts_rewrite", dialects: POSTGRES, reason: RUNS },
-    Refused { name: "connectby", dialects: POSTGRES, reason: RUNS },
-    Refused { name: "crosstab*", dialects: POSTGRES, reason: RUNS },
-    Refused { name: "load_file", dialects: MYSQL, reason: FILES },
-    Refused { name: "sys_exec", dialects: MYSQL, reason: RUNS },
-    Refused { name: "sys_eval", dialects: MYSQL, reason: RUNS },
-    Refused { name: "sleep", dialects: MYSQL, reason: WAITS },
-    Refused { name: "benchmark", dialects: MYSQL, reason: WAITS },
-    Refused { name: "get_lock", dialects: MYSQL, reason: WAITS },
-    Refused { name: "release_lock", dialects: MYSQL, reason: STATE },
-    Refused { name: "release_all_locks", dialects: MYSQL, reason: STATE },
-    Refused { name: "master_pos_wait", dialects: MYSQL, reason: WAITS },
-    Refused { name: "source_pos_wait", dialects: MYSQL, reason: WAITS },
-    Refused { name: "master_gtid_wait", dialects: MYSQL, reason: WAITS },
-    Refused { name: "wait_for_executed_gtid_set", dialects: MYSQL, reason: WAITS },
-    Refused { name: "last_insert_id", dialects: MYSQL, reason: STATE },
-    Refused { name: "nextval", dialects: MYSQL, reason: STATE },
-    Refused { name: "setval", dialects: MYSQL, reason: STATE },
-    Refused { name: "load_extension", dialects: SQLITE, reason: FILES },
-    Refused { name: "readfile", dialects: SQLITE, reason: FILES },
-    Refused { name: "writefile", dialects: SQLITE, reason: FILES },
-    Refused { name: "edit", dialects: SQLITE, reason: FILES },
-    Refused { name: "fts3_tokenizer", dialects: SQLITE, reason: STATE },
-];
-
-/// Functions that fold many rows into one, so that a query of nothing else gives few rows.
-const AGGREGATES: &[&str] = &[
-    "count",
-    "sum",
-    "avg",
-    "min",
-    "max",
-    "total",
-    "group_concat",
-    "string_agg",
-    "array_agg",
-    "json_agg",
-    "jsonb_agg",
-    "json_object_agg",
-    "jsonb_object_agg",
-    "json_group_array",
-    "json_group_object",
-    "json_arrayagg",
-    "json_objectagg",
-    "bool_and",
-    "bool_or",
-    "every",
-    "bit_and",
-    "bit_or",
-    "bit_xor",
-    "stddev",
-    "stddev_pop",
-    "stddev_samp",
-    "variance",
-    "var_pop",
-    "var_samp",
-    "percentile_cont",
-    "percentile_disc",
-    "mode",
-    "any_value",
-];
 
 /// What safe mode has against a statement.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -189,16 +75,9 @@ impl Walk {
             return ControlFlow::Continue(());
         };
         let called = last.value.to_ascii_lowercase();
-        let refused = REFUSED.iter().find(|refused| {
-            refused.dialects.contains(&self.dialect)
-                && match refused.name.strip_suffix('*') {
-                    Some(start) => called.starts_with(start),
-                    None => called == refused.name,
-                }
-        });
-        match refused {
-            Some(refused) => ControlFlow::Break(Refusal::new(
-                format!("the function `{called}` is refused: {}", refused.reason),
+        match functions::refusal(&called, self.dialect) {
+            Some(reason) => ControlFlow::Break(Refusal::new(
+                format!("the function `{called}` is refused: {reason}"),
                 format!(r"{}\b", regex::escape(&called)),
             )),
             None => ControlFlow::Continue(()),
@@ -383,9 +262,7 @@ fn folds_rows(expr: &Expr) -> bool {
         Expr::BinaryOp { left, right, .. } => folds_rows(left) && folds_rows(right),
         Expr::Function(function) if function.over.is_none() => {
             let name = function.name.0.last().and_then(|part| part.as_ident());
-            let is_aggregate = name.is_some_and(|name| {
-                AGGREGATES.iter().any(|known| name.value.eq_ignore_ascii_case(known))
-            });
+            let is_aggregate = name.is_some_and(|name| functions::is_aggregate(&name.value));
             is_aggregate
                 || match &function.args {
                     FunctionArguments::List(list) => {
