@@ -83,8 +83,7 @@ WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 500)
 INSERT INTO dim_customer
 SELECT
   printf('C%05d', i),
-  substr('赵钱孙李周吴郑王冯陈褚卫蒋沈韩杨', 1 + i % 16, 1) || '测'
-    || substr('一二三四五六七八九十百千万', 1 + i / 16 % 13, 1),
+  printf('客户%03d', i),
   printf('1000000%04d', i),
   printf('000000%04d%02d%02d%03dX', 1960 + i % 45, 1 + i % 12, 1 + i % 28, i),
   CASE WHEN i % 9 > 0 THEN printf('user%d@example.com', i) END,

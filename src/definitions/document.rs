@@ -44,6 +44,15 @@ pub struct Entry {
 }
 
 impl Node {
+    /// The value at one step of a JSON pointer.
+    fn child(&self, step: &str) -> Option<&Node> {
+        match &self.content {
+            Content::Mapping(_) => self.get(&step.replace("~1", "/").replace("~0", "~")),
+            Content::Sequence(items) => step.parse::<usize>().ok().and_then(|i| items.get(i)),
+            Content::Scalar(_) => None,
+        }
+    }
+
     /// The value under `key`; of repeated keys the first.
     pub fn get(&self, key: &str) -> Option<&Node> {
         self.entry(key).map(|entry| &entry.value)
@@ -94,13 +103,7 @@ impl Document {
         let mut node = &self.root;
         let mut place = (node.line, node.column);
         for step in pointer.split('/').skip(1) {
-            let step = step.replace("~1", "/").replace("~0", "~");
-            let next = match &node.content {
-                Content::Mapping(_) => node.get(&step),
-                Content::Sequence(items) => step.parse::<usize>().ok().and_then(|i| items.get(i)),
-                Content::Scalar(_) => None,
-            };
-            let Some(next) = next else { break };
+            let Some(next) = node.child(step) else { break };
             node = next;
             place = (node.line, node.column);
         }
@@ -111,13 +114,7 @@ impl Document {
     pub fn key_place(&self, pointer: &str, key: &str) -> Place {
         let mut node = &self.root;
         for step in pointer.split('/').skip(1) {
-            let step = step.replace("~1", "/").replace("~0", "~");
-            let next = match &node.content {
-                Content::Mapping(_) => node.get(&step),
-                Content::Sequence(items) => step.parse::<usize>().ok().and_then(|i| items.get(i)),
-                Content::Scalar(_) => None,
-            };
-            match next {
+            match node.child(step) {
                 Some(next) => node = next,
                 None => return self.place(pointer),
             }
