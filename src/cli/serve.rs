@@ -17,7 +17,11 @@ pub struct Arguments {
 
 /// Serves until told to stop.
 pub fn run(arguments: Arguments) -> ExitCode {
-    let settings = match arguments.given.decide(&arguments.root.root) {
+    let root = &arguments.root.root;
+    if !root.is_dir() {
+        return cannot_run(format!("`{}` is no directory", root.display()));
+    }
+    let settings = match arguments.given.decide(root) {
         Ok(settings) => settings,
         Err(error) => return cannot_run(error),
     };

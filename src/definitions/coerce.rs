@@ -6,6 +6,7 @@ use regex::Regex;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use super::fault::Fault;
 use super::format::{Format, broken_down};
 use super::spec::interface::{Location, ParamType};
 use crate::sql::bind::{Bind, compare_numbers, whole_number};
@@ -40,49 +41,6 @@ pub struct Rules {
     pub maximum: Option<Bind>,
     pub minimum: Option<Bind>,
     pub pattern: Option<Regex>,
-}
-
-/// What is wrong with a value.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Fault {
-    Required,
-    Type(ParamType),
-    /// The form the text should have.
-    Format(String),
-    Enum(Vec<String>),
-    MaxLength(u64),
-    MinLength(u64),
-    MaxItems(u64),
-    MinItems(u64),
-    Maximum(String),
-    Minimum(String),
-    Pattern(String),
-    Unknown,
-    Repeated,
-    /// The database could not take it.
-    Unfit,
-}
-
-impl Fault {
-    /// Stable word for `details[].error`.
-    pub fn word(&self) -> &'static str {
-        match self {
-            Self::Required => "required",
-            Self::Type(_) => "type",
-            Self::Format(_) => "format",
-            Self::Enum(_) => "enum",
-            Self::MaxLength(_) => "max_length",
-            Self::MinLength(_) => "min_length",
-            Self::MaxItems(_) => "max_items",
-            Self::MinItems(_) => "min_items",
-            Self::Maximum(_) => "maximum",
-            Self::Minimum(_) => "minimum",
-            Self::Pattern(_) => "pattern",
-            Self::Unknown => "unknown",
-            Self::Repeated => "repeated",
-            Self::Unfit => "value",
-        }
-    }
 }
 
 impl Parameter {

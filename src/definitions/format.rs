@@ -1,4 +1,4 @@
-//! Formats of texts: dates as people write them, addresses, identifiers.
+//! Formats of texts: dates as people write them (`yyyy-MM-dd`), addresses and the like.
 
 use jiff::fmt::strtime::BrokenDownTime;
 
@@ -36,7 +36,7 @@ impl Format {
         }
     }
 
-    /// As people write it.
+    /// The format as people write it.
     pub fn shown(&self) -> &str {
         match self {
             Self::Pattern { shown, .. } => shown,

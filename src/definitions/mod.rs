@@ -5,6 +5,7 @@ pub mod coerce;
 pub mod compile;
 pub mod datasource;
 pub mod document;
+pub mod fault;
 pub mod flaw;
 pub mod format;
 pub mod interface;

@@ -78,13 +78,15 @@ impl Source {
                 return (sink, Err(error));
             }
         };
-        let started = Instant::now();
+        let (started, deadline) = (Instant::now(), query.deadline);
         let mut pending = Pending { source: self, started, done: false };
         let (sink, result) = with_engine!(&self.engine, engine => engine.run(query, sink).await);
         pending.done = true;
         drop(slot);
         self.settle(&result, started, sink.rows());
-        (sink, result)
+        // What counts for the health of the datasource; past the deadline its caller only hears that.
+        let is_late = |error: &EngineError| error.is_ill_health() && Instant::now() >= deadline;
+        (sink, result.map_err(|error| if is_late(&error) { EngineError::Timeout } else { error }))
     }
 
     /// Prepares a statement: the columns it would return.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::messages::{self, Language, Message};
-use crate::definitions::coerce::Fault;
+use crate::definitions::fault::Fault;
 use crate::engines::EngineError;
 use crate::observe::code::Code;
 use crate::observe::event::Denial;

@@ -49,7 +49,7 @@ where
             let text = std::str::from_utf8(value.as_bytes()).map_err(|_| {
                 ApiError::parameter(
                     &parameter.name,
-                    crate::definitions::coerce::Fault::Type(parameter.kind),
+                    crate::definitions::fault::Fault::Type(parameter.kind),
                 )
             })?;
             input.headers.push((parameter.name.clone(), text.to_owned()));

@@ -1,6 +1,6 @@
 //! What people read: every message in English and Chinese. Codes never change with the language.
 
-use crate::definitions::coerce::Fault;
+use crate::definitions::fault::Fault;
 use crate::definitions::spec::interface::ParamType;
 
 /// Languages of messages.

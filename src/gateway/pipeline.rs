@@ -25,7 +25,7 @@ use super::{Gateway, admit, negotiate, openapi, respond, route};
 use crate::access::authenticate::Credentials;
 use crate::access::authorize::authorize;
 use crate::access::principal::Principal;
-use crate::definitions::coerce::Fault;
+use crate::definitions::fault::Fault;
 use crate::definitions::snapshot::Interface;
 use crate::definitions::spec::interface::{Audit, Location, Status};
 use crate::observe::code::Code;

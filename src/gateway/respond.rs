@@ -5,7 +5,7 @@ use http::header::{
     AGE, ALLOW, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_TYPE, ETAG,
     IF_NONE_MATCH, LINK, RETRY_AFTER, VARY, WWW_AUTHENTICATE,
 };
-use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
 
 use super::answer::{self, Answered};
 use super::body::{Body, compress};
@@ -21,9 +21,12 @@ use crate::query::encode::Format;
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const X_REVISION: HeaderName = HeaderName::from_static("x-definitions-revision");
 const X_CACHE: HeaderName = HeaderName::from_static("x-cache");
-/// Request headers that an answer depends on.
-const VARIES: &str = "Accept, Accept-Encoding, Accept-Language, Origin";
 const X_TRUNCATED: HeaderName = HeaderName::from_static("x-truncated");
+/// What a cache must look at beside the address; on refusals and 304 too.
+const VARIES_BY: &str = "Accept, Accept-Encoding, Accept-Language, Origin";
+/// Headers that the scripts of pages may read, beyond the usual.
+const EXPOSED: &str = "X-Request-Id, X-Definitions-Revision, X-Cache, X-Truncated, Age, ETag, Retry-After, \
+    RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset, Deprecation, Sunset, Link, Content-Disposition";
 
 /// An answer that is well.
 pub async fn well(
@@ -44,7 +47,6 @@ pub async fn well(
             }
             if matched {
                 let mut response = base(&exchange, StatusCode::NOT_MODIFIED, Body::empty());
-                response.headers_mut().insert(VARY, HeaderValue::from_static(VARIES));
                 set_etag(&mut response, etag.as_deref());
                 return response;
             }
@@ -63,13 +65,22 @@ pub async fn well(
 }
 
 async fn in_parts(
-    exchange: Exchange,
+    mut exchange: Exchange,
     running: answer::Running,
     format: Format,
     encoding: Option<Encoding>,
 ) -> Response<Body> {
     let mut response = base(&exchange, StatusCode::OK, Body::empty());
     describe(&mut response, &exchange, format, encoding);
+    if exchange.method == Method::HEAD {
+        // Nobody takes the parts, and the call is well all the same.
+        drop(running);
+        let outcome = Outcome { code: Code::Ok, status: 200, rows: 0, bytes: 0, error: None };
+        if let Err(error) = exchange.finish(&outcome).await {
+            return unrecorded(exchange, &error.to_string());
+        }
+        return response.map(|_| Body::Stream(Box::pin(futures::stream::empty())));
+    }
     let parts = Body::Stream(answer::parts(running, exchange, 200));
     let (body, _) = compress(parts, encoding).await;
     response.map(|_| body)
@@ -84,7 +95,6 @@ fn describe(
 ) {
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(format.media_type()));
-    headers.insert(VARY, HeaderValue::from_static(VARIES));
     set_encoding(headers, encoding);
     if let (true, Some(interface)) = (format.is_export(), &exchange.interface) {
         let extension = if format == Format::Csv { "csv" } else { "xlsx" };
@@ -185,14 +195,10 @@ pub fn base(exchange: &Exchange, status: StatusCode, body: Body) -> Response<Bod
     insert(headers, X_REQUEST_ID, &exchange.request_id);
     insert(headers, X_REVISION, &exchange.generation.revision);
     headers.insert("x-content-type-options", HeaderValue::from_static("nosniff"));
+    headers.insert(VARY, HeaderValue::from_static(VARIES_BY));
     if let Some(origin) = &exchange.origin {
         insert(headers, HeaderName::from_static("access-control-allow-origin"), origin);
-        headers.insert(
-            "access-control-expose-headers",
-            HeaderValue::from_static(
-                "X-Request-Id, X-Definitions-Revision, X-Cache, Age, ETag, Retry-After",
-            ),
-        );
+        headers.insert("access-control-expose-headers", HeaderValue::from_static(EXPOSED));
         if exchange
             .interface
             .as_ref()

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::error::ApiError;
 use super::messages::Message;
-use crate::definitions::coerce::Fault;
+use crate::definitions::fault::Fault;
 use crate::definitions::snapshot::{Interface, Snapshot};
 use crate::definitions::spec::interface::Method;
 use crate::query::params::decode;

@@ -12,7 +12,7 @@ use tokio::runtime::Handle;
 use super::generation::Generation;
 use crate::definitions::compile::compile;
 use crate::definitions::load::{Tree, load_settled};
-use crate::definitions::problem::Problem;
+use crate::definitions::problem::{Place, Problem, ProblemCode};
 use crate::observe::Observer;
 use crate::observe::event::{DefinitionCounts, Event, ReloadFinished};
 
@@ -23,6 +23,8 @@ pub struct Live {
     observer: Observer,
     current: ArcSwap<Generation>,
     last: Mutex<LastReload>,
+    /// Held while a reload runs; `last` is not, so that it can be read meanwhile.
+    reloading: Mutex<()>,
 }
 
 /// What the last reload did.
@@ -66,6 +68,7 @@ impl Live {
             observer,
             current: ArcSwap::from_pointee(generation),
             last: Mutex::new(last.clone()),
+            reloading: Mutex::new(()),
         };
         live.report(&last);
         Ok(live)
@@ -89,26 +92,28 @@ impl Live {
     /// Loads the tree and swaps it in if it is good. Reloads run one after another.
     pub fn reload(&self) -> LastReload {
         let started = Instant::now();
-        let mut last = self.last.lock();
-        *last = self.take(&load_settled(&self.root), started);
-        last.clone()
+        let _one = self.reloading.lock();
+        self.take(&load_settled(&self.root), started)
     }
 
     /// Reloads if content or commit differ from what the last reload looked at.
     pub fn reload_if_changed(&self) -> Option<LastReload> {
         let started = Instant::now();
-        let mut last = self.last.lock();
+        let _one = self.reloading.lock();
         let tree = load_settled(&self.root);
+        let last = self.last();
         if (&tree.hash, &tree.revision) == (&last.hash, &last.revision) {
             return None;
         }
-        *last = self.take(&tree, started);
-        Some(last.clone())
+        Some(self.take(&tree, started))
     }
 
     /// Swaps a tree in if it is good, and reports what came of it.
     fn take(&self, tree: &Tree, started: Instant) -> LastReload {
         let last = match compile(tree) {
+            Ok(_) if tree.files.is_empty() && self.serves_anything() => {
+                LastReload::new(tree, false, started, vec![vanished()])
+            }
             Ok(snapshot) => {
                 let old = self.current.load_full();
                 let next = Generation::prepare(
@@ -124,8 +129,13 @@ impl Live {
             }
             Err(problems) => LastReload::new(tree, false, started, problems),
         };
+        self.last.lock().clone_from(&last);
         self.report(&last);
         last
+    }
+
+    fn serves_anything(&self) -> bool {
+        !self.current.load().snapshot.interfaces.is_empty()
     }
 
     fn report(&self, last: &LastReload) {
@@ -166,6 +176,16 @@ impl Live {
                 .retain(interfaces, snapshot.datasources.keys().map(String::as_str));
         }
     }
+}
+
+/// A directory that is gone is being replaced or was unmounted; nobody removes all definitions to serve nothing.
+fn vanished() -> Problem {
+    Problem::error(
+        Place { file: ".".to_owned(), line: 1, column: 1 },
+        ProblemCode::Unreadable,
+        "All the definitions are gone.",
+        "Put them back below the root; to serve nothing, stop the process.",
+    )
 }
 
 impl LastReload {

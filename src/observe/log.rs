@@ -76,7 +76,8 @@ where
 /// Texts that a caller chose are recorded as values, which the formats quote and escape, so that no caller can forge a
 /// line.
 pub(super) fn access_line(request: &RequestFinished<'_>) {
-    let ours = request.status >= 500;
+    // An answer that broke off in the middle had begun with 200.
+    let ours = request.status.max(request.code.http_status()) >= 500;
     macro_rules! line {
         ($level:expr) => {
             tracing::event!(

@@ -159,6 +159,8 @@ impl AnswerCache {
 
     /// Its size now.
     pub fn gauges(&self) -> CacheGauges {
+        // What was put in or has expired lately counts too.
+        self.entries.run_pending_tasks();
         CacheGauges { bytes: self.entries.weighted_size(), entries: self.entries.entry_count() }
     }
 }

@@ -5,7 +5,8 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use crate::definitions::coerce::{Fault, Parameter};
+use crate::definitions::coerce::{MAX_ARRAY_ITEMS, Parameter};
+use crate::definitions::fault::Fault;
 use crate::definitions::parameter::RESERVED;
 use crate::definitions::snapshot::Interface;
 use crate::definitions::spec::interface::{Location, ParamType};
@@ -87,8 +88,7 @@ fn one(parameter: &Parameter, input: &Input) -> Result<Option<Bind>, Fault> {
     };
     let mut found = pairs.iter().filter(|(key, _)| key == name).map(|(_, text)| text);
     let Some(first) = found.next() else { return Ok(None) };
-    let more: Vec<String> =
-        found.take(crate::definitions::coerce::MAX_ARRAY_ITEMS + 1).cloned().collect();
+    let more: Vec<String> = found.take(MAX_ARRAY_ITEMS + 1).cloned().collect();
     if more.is_empty() {
         // `?x=` gives nothing to anything that is not a text.
         let is_text = matches!(parameter.kind, ParamType::String | ParamType::Array);

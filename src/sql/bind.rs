@@ -51,6 +51,18 @@ impl Bind {
         }
     }
 
+    /// Whether a text in it has this character; JSON may hold it escaped.
+    pub fn holds(&self, c: char) -> bool {
+        match self {
+            Self::Text(text) => text.contains(c),
+            Self::Json(text) => {
+                text.contains(c) || text.contains(&format!("\\u{:04x}", u32::from(c)))
+            }
+            Self::Array(items) => items.iter().any(|item| item.holds(c)),
+            _ => false,
+        }
+    }
+
     /// The value as plain text: ISO 8601 for dates and times, digits for numbers.
     pub fn to_text(&self) -> String {
         match self {
@@ -78,7 +90,7 @@ pub fn offset_text(offset: jiff::tz::Offset) -> String {
 
 /// The order of two JSON numbers by value, every digit counted.
 pub fn compare_numbers(a: &str, b: &str) -> Ordering {
-    let (a, b) = (Digits::of(a), Digits::of(b));
+    let (a, b) = (Decimal::of(a), Decimal::of(b));
     let signed = |order: Ordering| if a.negative { order.reverse() } else { order };
     match (a.sign(), b.sign()) {
         (x, y) if x != y => x.cmp(&y),
@@ -88,7 +100,7 @@ pub fn compare_numbers(a: &str, b: &str) -> Ordering {
 
 /// A JSON number in plain digits, at most so many of them; `None` where it has a fraction.
 pub fn whole_number(text: &str, max_digits: usize) -> Option<String> {
-    let Digits { negative, digits, scale } = Digits::of(text);
+    let Decimal { negative, digits, scale } = Decimal::of(text);
     if digits.is_empty() {
         return Some("0".to_owned());
     }
@@ -98,13 +110,13 @@ pub fn whole_number(text: &str, max_digits: usize) -> Option<String> {
 }
 
 /// A number as `0.digits` times ten to the power of `scale`, without zeros at either end.
-struct Digits {
+struct Decimal {
     negative: bool,
     digits: String,
     scale: i64,
 }
 
-impl Digits {
+impl Decimal {
     fn of(number: &str) -> Self {
         let unsigned = number.strip_prefix('-');
         let (mantissa, exponent) = unsigned

@@ -162,6 +162,11 @@ impl Template {
             }
             Source::Jinja { environment, variants } => (environment, variants),
         };
+        if names.iter().any(|value| value.holds(MARK)) {
+            // Inside a template it marks places; a caller who sends it is wrong, not the template.
+            let flaw = Flaw::Unsafe("a value holds the control character U+0001".to_owned());
+            return Err(TemplateError::new(flaw, None));
+        }
         let (text, values) = self.render_text(environment, names)?;
         if let Some(statement) = variants.lock().get(&text) {
             return Ok(Rendered { statement: statement.clone(), values });

@@ -1,13 +1,27 @@
 //! The integration tests: one binary, one module a subject. Servers are named by `TIDEGATE_TEST_*_URL`; see `tests/run`.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::pedantic, clippy::type_complexity, reason = "tests read as the contract does")]
 
+mod access;
+mod admin;
+mod audit;
+mod bad_input;
+mod binds;
+mod cache;
+mod cli;
+mod cors;
+mod demo;
 mod engine_mysql;
 mod engine_postgres;
 mod engine_sqlite;
+mod failures;
 mod fixtures;
+mod forms;
+mod limits;
 mod pages;
 mod parameters;
+mod properties;
 mod reload;
 mod seed;
 mod smoke;
@@ -17,3 +31,4 @@ mod templates;
 mod tidy;
 mod transform;
 mod values;
+mod versions;

@@ -1,6 +1,5 @@
 //! The house rules of `src/`: imports point downward, files are short and say what they are for, names stay in place.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use regex::Regex;
@@ -23,9 +22,6 @@ const LAYERS: &[&[&str]] = &[
 
 /// Lines of a file without the unit tests at its end, at most.
 const MAX_LINES: usize = 400;
-
-/// Files that are longer today, with their lines: they may only become shorter, and then leave this list.
-const TOO_LONG: &[(&str, usize)] = &[("definitions/coerce.rs", 500)];
 
 /// What only some files may name: a word, the files that may, as the beginnings of their paths.
 const KEPT_TO: &[(&str, &[&str])] = &[
@@ -137,21 +133,13 @@ fn imports_point_downward() {
 #[test]
 fn files_say_what_they_are_for_and_stay_short() {
     let mut wrong = Vec::new();
-    let exceptions: BTreeMap<&str, usize> = TOO_LONG.iter().copied().collect();
     for file in files() {
         if !file.text.starts_with("//! ") {
             wrong.push(format!("{}: the first line is no `//!`", file.path));
         }
         let lines = if file.code.is_empty() { &file.text } else { &file.code }.lines().count();
-        match exceptions.get(file.path.as_str()) {
-            None if lines > MAX_LINES => wrong.push(format!("{}: {lines} lines", file.path)),
-            Some(most) if lines > *most => {
-                wrong.push(format!("{}: {lines} lines, more than before", file.path));
-            }
-            Some(_) if lines <= MAX_LINES => {
-                wrong.push(format!("{}: short enough; take it off the list", file.path));
-            }
-            _ => {}
+        if lines > MAX_LINES {
+            wrong.push(format!("{}: {lines} lines", file.path));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));

@@ -54,7 +54,7 @@ impl MySql {
         sink: &mut S,
     ) -> Result<Done, EngineError> {
         let mut feed = Feed { sink, columns: None, rows: 0 };
-        let mut lease = self.pool.lease().await?;
+        let mut lease = self.pool.lease(query.deadline).await?;
         // A change is not run twice, so it is not sent where nobody may be listening any more.
         if !query.read_only && lease.reused && lease.session().conn.ping().await.is_err() {
             lease.renew().await?;
@@ -198,8 +198,12 @@ impl MySql {
     }
 
     /// [`Self::ask`] on a connection, and once more where that one turns out to be dead.
-    async fn ask_somewhere(&self, sql: Option<&Arc<str>>) -> Result<Vec<Column>, EngineError> {
-        let mut lease = self.pool.lease().await?;
+    async fn ask_somewhere(
+        &self,
+        sql: Option<&Arc<str>>,
+        deadline: Instant,
+    ) -> Result<Vec<Column>, EngineError> {
+        let mut lease = self.pool.lease(deadline).await?;
         let mut outcome = self.ask(lease.session(), sql).await;
         if matches!(&outcome, Err(failure) if failure.after == After::Dead) {
             lease.renew().await?;
@@ -219,11 +223,11 @@ impl Engine for MySql {
     }
 
     async fn describe(&self, sql: &str, deadline: Instant) -> Result<Vec<Column>, EngineError> {
-        within(deadline, self.ask_somewhere(Some(&sql.into()))).await
+        within(deadline, self.ask_somewhere(Some(&sql.into()), deadline)).await
     }
 
     async fn ping(&self, deadline: Instant) -> Result<(), EngineError> {
-        within(deadline, self.ask_somewhere(None)).await.map(drop)
+        within(deadline, self.ask_somewhere(None, deadline)).await.map(drop)
     }
 
     fn stats(&self) -> PoolStats {

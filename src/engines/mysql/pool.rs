@@ -12,7 +12,7 @@ use mysql_async::{Conn, Opts};
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
-use tokio::time::timeout;
+use tokio::time::{timeout, timeout_at};
 
 use super::error::unavailable;
 use super::session::{self, Open, Session};
@@ -72,11 +72,12 @@ impl Pool {
         PoolStats { open, busy: open.saturating_sub(idle.sessions.len()), max: self.max }
     }
 
-    /// A connection: an idle one, else a new one, after waiting for a place. Waits without end: callers bound it.
+    /// A connection: an idle one, else a new one, after waiting for a place. Waits for a place without end: callers
+    /// bound it.
     ///
     /// # Errors
-    /// [`EngineError::Unavailable`] where a new one could not be had.
-    pub async fn lease(self: &Arc<Self>) -> Result<Lease, EngineError> {
+    /// [`EngineError::Unavailable`] where a new one could not be had, also by `deadline`.
+    pub async fn lease(self: &Arc<Self>, deadline: Instant) -> Result<Lease, EngineError> {
         let place = Arc::clone(&self.places).acquire_owned().await;
         let place = place.expect("the semaphore is never closed");
         let (session, open) = {
@@ -92,7 +93,9 @@ impl Pool {
         let mut lease =
             Lease { pool: Arc::clone(self), session, place: Some(place), reused, running: false };
         if let Some(open) = open {
-            lease.session = Some(self.connect(open).await?);
+            let late = || EngineError::Unavailable("not connected by the deadline".into());
+            let connected = timeout_at(deadline.into(), self.connect(open)).await;
+            lease.session = Some(connected.map_err(|_| late())??);
         }
         Ok(lease)
     }

@@ -121,7 +121,7 @@ async fn a_server_that_says_nothing_is_bounded_by_the_connect_timeout() {
     let short =
         Query { deadline: Instant::now() + Duration::from_millis(50), ..query("SELECT 1", &[]) };
     let (_, outcome) = run(&engine, short).await;
-    assert!(matches!(outcome, Err(EngineError::Timeout)), "{outcome:?}");
+    assert!(matches!(outcome, Err(EngineError::Unavailable(_))), "ill, not slow: {outcome:?}");
 }
 
 #[tokio::test]
@@ -131,10 +131,16 @@ async fn a_server_that_hangs_is_bounded_by_the_deadline_and_recovers() {
     let engine = MySql::new(EngineConfig { pool, ..at(proxy.port) });
     assert_eq!(one(&engine, "SELECT 1", &[]).await, Out::Int(1));
     proxy.mode.send_replace(Mode::Hang);
-    for _ in 0..3 {
+    for attempt in 0..3 {
         let deadline = Instant::now() + Duration::from_millis(200);
         let (_, outcome) = run(&engine, Query { deadline, ..query("SELECT 2", &[]) }).await;
-        assert!(matches!(outcome, Err(EngineError::Timeout)), "{outcome:?}");
+        // First a connection says nothing, then none can be had.
+        let expected = match &outcome {
+            Err(EngineError::Timeout) => attempt == 0,
+            Err(EngineError::Unavailable(_)) => attempt > 0,
+            _ => false,
+        };
+        assert!(expected, "{outcome:?} at attempt {attempt}");
         assert!(Instant::now() < deadline + Duration::from_secs(1));
     }
     proxy.mode.send_replace(Mode::Pass);

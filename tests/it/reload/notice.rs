@@ -208,3 +208,27 @@ fn a_reload_can_be_asked_for() {
     assert!(found.iter().any(|(file, _)| *file == "definitions/b-1.0.0.yaml"), "{found:?}");
     assert_eq!(marked(&gateway), "two");
 }
+
+#[test]
+fn definitions_that_vanish_go_on_serving() {
+    let tree = Tree::new();
+    tree.sqlite("SELECT 1");
+    mark(&tree, "one");
+    let gateway = tree.serve();
+    assert_eq!(marked(&gateway), "one");
+    let folders = ["datasources", "definitions", "policies"];
+    let mv = |from: &str, to: &str| {
+        for folder in folders {
+            fs::rename(tree.root().join(from).join(folder), tree.root().join(to).join(folder))
+                .unwrap();
+        }
+    };
+    fs::create_dir(tree.root().join("away")).unwrap();
+    mv("", "away");
+    let gone = gateway.admin_post("/api/reload", "");
+    assert_eq!(gone.status, 422, "{}", gone.text());
+    assert_eq!(marked(&gateway), "one");
+    mv("away", "");
+    gateway.reload();
+    assert_eq!(marked(&gateway), "one");
+}

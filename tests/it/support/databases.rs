@@ -71,14 +71,11 @@ impl Bench {
 
     /// Runs SQL with the database's own client; what it prints: rows in lines, columns with tabs between.
     pub fn sql(&self, sql: &str) -> String {
-        match &self.server {
-            Some(server) => client(self.kind, server, sql),
-            None => {
-                let file = self.tree.root().join("data/db.db");
-                let mut sqlite = Command::new("sqlite3");
-                run(sqlite.args(["-batch", "-bail", "-tabs"]).arg(file), sql)
-            }
+        if let Some(server) = &self.server {
+            return client(self.kind, server, sql);
         }
+        let file = self.tree.root().join("data/db.db");
+        run(Command::new("sqlite3").args(["-batch", "-bail", "-tabs"]).arg(file), sql)
     }
 
     /// The text for this engine.

@@ -3,18 +3,21 @@
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
+mod answer;
 pub mod databases;
 pub mod raw;
+pub mod relay;
 pub mod tables;
+
+pub use answer::Answer;
 
 /// Key of the consumer `tester`, whose role grants everything.
 pub const KEY: &str = "test-key";
@@ -171,7 +174,6 @@ pub fn free_port() -> u16 {
 /// A gateway process. Killed when dropped.
 pub struct Tidegate {
     pub child: Child,
-    pub root: PathBuf,
     pub data_port: u16,
     pub admin_port: u16,
     pub token: String,
@@ -208,21 +210,14 @@ impl Tidegate {
             });
             let config = ureq::Agent::config_builder()
                 .http_status_as_error(false)
-                .timeout_global(Some(Duration::from_secs(60)))
+                .timeout_global(Some(Duration::from_mins(1)))
                 .build();
             let agent = config.into();
-            let mut started = Self {
-                child,
-                root: root.to_owned(),
-                data_port,
-                admin_port,
-                token: String::new(),
-                log,
-                agent,
-            };
+            let mut started =
+                Self { child, data_port, admin_port, token: String::new(), log, agent };
             if started.is_up() {
-                started.token =
-                    fs::read_to_string(root.join("data/admin-token")).unwrap().trim().to_owned();
+                let token = fs::read_to_string(root.join("data/admin-token")).unwrap();
+                token.trim().clone_into(&mut started.token);
                 return started;
             }
             let log = started.log();
@@ -313,7 +308,7 @@ impl Tidegate {
     }
 
     /// `data` of `/api/status`.
-    pub fn status(&self) -> Value {
+    pub fn status(&self) -> serde_json::Value {
         self.admin_get("/api/status").data()
     }
 
@@ -339,63 +334,6 @@ impl Drop for Tidegate {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
-    }
-}
-
-/// An answer.
-#[derive(Clone, Debug)]
-pub struct Answer {
-    pub status: u16,
-    pub headers: Vec<(String, String)>,
-    pub body: Vec<u8>,
-}
-
-impl Answer {
-    fn of(result: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Self {
-        let mut response = result.unwrap();
-        let headers = response.headers().iter();
-        let headers = headers
-            .map(|(name, value)| (name.to_string(), value.to_str().unwrap_or_default().to_owned()))
-            .collect();
-        let status = response.status().as_u16();
-        let body = response.body_mut().with_config().limit(1 << 30).read_to_vec().unwrap();
-        Self { status, headers, body }
-    }
-
-    pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
-    }
-
-    pub fn text(&self) -> String {
-        String::from_utf8(self.body.clone()).unwrap()
-    }
-
-    pub fn json(&self) -> Value {
-        serde_json::from_slice(&self.body)
-            .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&self.body)))
-    }
-
-    /// `code` of the envelope.
-    pub fn code(&self) -> String {
-        self.json()["code"].as_str().unwrap_or_default().to_owned()
-    }
-
-    /// `data` of an answer that is well.
-    pub fn data(&self) -> Value {
-        assert_eq!(self.status, 200, "{}", String::from_utf8_lossy(&self.body));
-        self.json()["data"].clone()
-    }
-
-    /// Status, code and the errors of `details` by field: what a refused call is about.
-    pub fn refusal(&self) -> (u16, String, Vec<(String, String)>) {
-        let json = self.json();
-        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        let details = json["details"].as_array().into_iter().flatten();
-        (
-            self.status,
-            text(&json["code"]),
-            details.map(|d| (text(&d["field"]), text(&d["error"]))).collect(),
-        )
     }
 }
 

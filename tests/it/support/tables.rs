@@ -12,11 +12,13 @@ pub fn csv(text: &str) -> Vec<Vec<Option<String>>> {
     while chars.peek().is_some() {
         let mut field = String::new();
         let quoted = chars.next_if_eq(&'"').is_some();
-        while quoted {
-            match chars.next().expect("a quote closes") {
-                '"' if chars.next_if_eq(&'"').is_some() => field.push('"'),
-                '"' => break,
-                c => field.push(c),
+        if quoted {
+            loop {
+                match chars.next().expect("a quote closes") {
+                    '"' if chars.next_if_eq(&'"').is_some() => field.push('"'),
+                    '"' => break,
+                    c => field.push(c),
+                }
             }
         }
         while let Some(c) = chars.next_if(|c| !matches!(c, ',' | '\r')) {
