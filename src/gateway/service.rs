@@ -63,8 +63,8 @@ impl ServerApp for GatewayService {
             .header_read_timeout(HEADER_TIMEOUT)
             .max_headers(MAX_HEADERS)
             .max_buf_size(MAX_HEAD_BYTES)
-            // One write an answer. Not `pipeline_flush`: it holds an answer back while the next request is half here, and
-            // swallows the refusal of one that is malformed.
+            // One write an answer. (`pipeline_flush` would hold an answer back while the next request is half here, and
+            // swallow the refusal of one that is malformed.)
             .writev(false);
         let connection = builder.serve_connection(io, service);
         tokio::pin!(connection);
