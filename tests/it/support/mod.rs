@@ -1,7 +1,7 @@
 //! Builders for tests: a definitions tree in a folder, a gateway process that serves it, a client that calls it.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -171,6 +171,14 @@ pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
+/// Whether somebody reads what is sent to a port. A listener that is only there for a moment, to see whether the port is
+/// free, resets the connection instead. What is sent is no request, so that nothing is counted.
+fn answers(port: u16) -> bool {
+    let Ok(mut stream) = std::net::TcpStream::connect(("127.0.0.1", port)) else { return false };
+    stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    stream.write_all(b"?\r\n\r\n").is_ok() && stream.read(&mut [0]).is_ok()
+}
+
 /// A gateway process. Killed when dropped.
 pub struct Tidegate {
     pub child: Child,
@@ -233,8 +241,7 @@ impl Tidegate {
                 std::thread::sleep(Duration::from_millis(50));
                 return false;
             }
-            let connected = |port| std::net::TcpStream::connect(("127.0.0.1", port)).is_ok();
-            if connected(self.admin_port) && connected(self.data_port) {
+            if answers(self.admin_port) && answers(self.data_port) {
                 return true;
             }
             std::thread::sleep(Duration::from_millis(10));
