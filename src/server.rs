@@ -19,6 +19,7 @@ use sha2::{Digest, Sha256};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::access::mask_key::MaskKey;
 use crate::admin::router::router;
 use crate::admin::{Admin, token};
 use crate::definitions::problem::Problem;
@@ -48,7 +49,7 @@ const CLOSE_SECONDS: u64 = 1;
 pub enum ServeError {
     #[error("the definitions have problems:\n{}", list(.0))]
     Definitions(Vec<Problem>),
-    #[error("the data directory `{path}` cannot be used: {error}")]
+    #[error("`{path}` of the appliance's own data cannot be used: {error}")]
     DataDir { path: String, error: io::Error },
     #[error("the store cannot be opened: {0}")]
     Store(#[from] StoreError),
@@ -82,6 +83,10 @@ pub fn serve(settings: &Settings) -> Result<(), ServeError> {
         |error| ServeError::DataDir { path: settings.data_dir.display().to_string(), error };
     fs::create_dir_all(&settings.data_dir).map_err(in_data_dir)?;
     let token = token::load_or_make(&settings.data_dir).map_err(in_data_dir)?;
+    let mask_key = MaskKey::open(&settings.mask_key_file).map_err(|error| ServeError::DataDir {
+        path: settings.mask_key_file.display().to_string(),
+        error,
+    })?;
     let admin_listener = listen(settings.admin_listen)?;
     // pingora opens the data address itself; whether it can is better known before.
     drop(listen(settings.listen)?);
@@ -95,7 +100,8 @@ pub fn serve(settings: &Settings) -> Result<(), ServeError> {
     let store = control.block_on(Store::open(&settings.store_url))?;
     let observer = Observer::new(Arc::new(Metrics::new()));
     let live = Arc::new(
-        Live::start(&settings.root, None, observer.clone()).map_err(ServeError::Definitions)?,
+        Live::start(&settings.root, None, observer.clone(), Arc::new(mask_key))
+            .map_err(ServeError::Definitions)?,
     );
     let audit = AuditLog::start(store.clone(), settings.audit, control.handle());
     let gateway = Arc::new(Gateway {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use serde::Deserialize;
 
+use crate::access::mask_key;
 use crate::definitions::interface::parse_network;
 use crate::gateway::GatewaySettings;
 use crate::observe::log::{DEFAULT_FILTER, LogFormat};
@@ -40,6 +41,9 @@ pub struct Given {
     /// Store of audit records [default: sqlite below the data directory]
     #[arg(long, env = "TIDEGATE_STORE_URL", value_name = "URL")]
     store_url: Option<String>,
+    /// File with the key of the `hash` mask, the same on every machine of a fleet [default: mask-key below the data directory]
+    #[arg(long, env = "TIDEGATE_MASK_KEY_FILE", value_name = "FILE")]
+    mask_key_file: Option<PathBuf>,
     /// Proxies whose X-Forwarded-For is believed: networks, with commas
     #[arg(long, env = "TIDEGATE_TRUSTED_PROXIES", value_name = "NETWORKS", value_delimiter = ',')]
     trusted_proxies: Option<Vec<String>>,
@@ -77,6 +81,7 @@ pub struct Settings {
     pub threads: usize,
     pub data_dir: PathBuf,
     pub store_url: String,
+    pub mask_key_file: PathBuf,
     pub cache_bytes: u64,
     pub drain_timeout: Duration,
     pub log_format: LogFormat,
@@ -135,6 +140,10 @@ impl Given {
                 .filter(|threads| *threads > 0)
                 .unwrap_or_else(processors),
             store_url: self.store_url.or(file.store_url).unwrap_or_else(store),
+            mask_key_file: self
+                .mask_key_file
+                .or(file.mask_key_file)
+                .map_or_else(|| data_dir.join(mask_key::FILE), |file| root.join(file)),
             data_dir,
             cache_bytes: self.cache_bytes.or(file.cache_bytes).unwrap_or(256 << 20),
             drain_timeout: Duration::from_millis(

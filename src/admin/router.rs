@@ -21,6 +21,7 @@ pub fn router(admin: Arc<Admin>) -> Router {
         .route("/api/dataservice/interfaces", get(interfaces::list))
         .route("/api/dataservice/interfaces/{code}", get(interfaces::show))
         .route("/api/dataservice/interfaces/{code}/test", post(interfaces::test))
+        .route("/api/dataservice/interfaces/{code}/explain", post(interfaces::explain))
         .route_layer(middleware::from_fn_with_state(admin.clone(), authenticate));
     Router::new()
         .route("/livez", get(probes::live))

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod explain;
 mod key;
 mod schema;
 mod serve;
@@ -29,6 +30,8 @@ enum Command {
     Validate(validate::Arguments),
     /// Run the tests of the interfaces.
     Test(test::Arguments),
+    /// Explain what a caller would get of an interface, and why.
+    Explain(explain::Arguments),
     /// Print the JSON Schema of a kind, for editors.
     Schema(schema::Arguments),
     /// Make API keys.
@@ -49,6 +52,7 @@ pub fn run() -> ExitCode {
         Command::Serve(arguments) => serve::run(*arguments),
         Command::Test(arguments) => test::run(&arguments),
         Command::Validate(arguments) => validate::run(&arguments),
+        Command::Explain(arguments) => explain::run(&arguments),
         Command::Schema(arguments) => schema::run(&arguments),
         Command::Key(arguments) => key::run(&arguments),
     }

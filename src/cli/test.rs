@@ -11,9 +11,11 @@ use http_body_util::BodyExt;
 use serde_json::{Value, json};
 
 use super::{Root, cannot_run};
+use crate::access::mask_key::MaskKey;
 use crate::access::principal::Principal;
 use crate::definitions::snapshot::Interface;
 use crate::definitions::spec::interface::{Expect, TestCase};
+use crate::gateway::explain::caller;
 use crate::gateway::pipeline::{TestRun, handle};
 use crate::gateway::testing::request;
 use crate::gateway::{Gateway, GatewaySettings};
@@ -22,7 +24,6 @@ use crate::live::reload::Live;
 use crate::observe::Observer;
 use crate::observe::metrics::Metrics;
 use crate::query::cache::AnswerCache;
-use crate::store::audit::PrincipalKind;
 
 /// Memory of cached answers while testing, in bytes.
 const CACHE_BYTES: u64 = 64 << 20;
@@ -69,7 +70,8 @@ pub fn run(arguments: &Arguments) -> ExitCode {
     };
     let observer = Observer::new(Arc::new(Metrics::new()));
     let handle = Some(runtime.handle().clone());
-    let live = match Live::start(&arguments.root.root, handle, observer.clone()) {
+    let key = Arc::new(MaskKey::ephemeral());
+    let live = match Live::start(&arguments.root.root, handle, observer.clone(), key) {
         Ok(live) => Arc::new(live),
         Err(problems) => {
             problems.iter().for_each(|problem| eprintln!("{problem}"));
@@ -103,7 +105,10 @@ async fn one(
     test: &TestCase,
 ) -> Outcome {
     let started = Instant::now();
-    let run = TestRun { principal: caller(generation, test), interface: interface.clone() };
+    // Names that nothing defines are problems at load.
+    let principal = caller(generation, test.caller.as_ref(), &test.claims)
+        .unwrap_or_else(|| Arc::new(Principal::anonymous()));
+    let run = TestRun { principal, interface: interface.clone() };
     let request = request(interface, &test.parameters);
     let response = handle(gateway, request, IpAddr::V4(Ipv4Addr::LOCALHOST), Some(&run)).await;
     let status = response.status().as_u16();
@@ -120,25 +125,6 @@ async fn one(
         duration: started.elapsed(),
         differences,
     }
-}
-
-/// The consumer or role that the test names, with its claims; nobody where it names none.
-fn caller(generation: &Generation, test: &TestCase) -> Arc<Principal> {
-    let policies = &generation.snapshot.policies;
-    let Some(name) = &test.caller else { return Arc::new(Principal::anonymous()) };
-    let consumer =
-        policies.consumer_ids.get(name).and_then(|index| generation.authenticator.consumer(*index));
-    let mut principal = match consumer {
-        Some(consumer) => Principal::clone(consumer),
-        None => Principal {
-            kind: PrincipalKind::Consumer,
-            name: name.as_str().into(),
-            roles: policies.role_ids.get(name).copied().into_iter().collect(),
-            ..Principal::anonymous()
-        },
-    };
-    principal.claims.extend(test.claims.clone());
-    Arc::new(principal)
 }
 
 fn differences(expect: &Expect, status: u16, envelope: &Value) -> Vec<String> {

@@ -8,6 +8,7 @@ use clap::ValueEnum;
 use serde_json::json;
 
 use super::{Root, cannot_run};
+use crate::access::mask_key::MaskKey;
 use crate::definitions::compile::compile;
 use crate::definitions::load::load;
 use crate::definitions::problem::{Problem, ProblemCode, Severity};
@@ -74,7 +75,9 @@ fn check_prepared(snapshot: Snapshot, arguments: &Arguments) -> Result<Vec<Probl
     let runtime = runtime.map_err(|error| error.to_string())?;
     let observer = Observer::new(crate::observe::metrics::Metrics::new().into());
     let handle = Some(runtime.handle().clone());
-    let generation = Generation::prepare(snapshot, None, &arguments.root.root, handle, &observer);
+    let key = MaskKey::ephemeral().into();
+    let root = &arguments.root.root;
+    let generation = Generation::prepare(snapshot, None, root, handle, &observer, &key);
     let mut problems = generation.warnings.clone();
     if arguments.live {
         problems.extend(runtime.block_on(describe_all(&generation)));
@@ -125,8 +128,8 @@ async fn describe_all(generation: &Generation) -> Vec<Problem> {
 fn statement(interface: &Interface) -> Option<String> {
     let names = interface.query.template.usual_values();
     let rendered = interface.query.template.render(&names).ok()?;
-    let (sql, _) =
-        rendered.statement.query.bind(&Values { names: &names, rendered: &rendered.values });
+    let values = Values { names: &names, rendered: &rendered.values, grants: &[] };
+    let (sql, _) = rendered.statement.query.bind(&values);
     Some(sql.to_string())
 }
 

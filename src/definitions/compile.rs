@@ -12,7 +12,8 @@ use super::problem::{Place, Problem, ProblemCode, nearest};
 use super::schema::Kind;
 use super::snapshot::{Interface, Snapshot};
 use super::spec;
-use super::{check, datasource, interface, policy, route};
+use super::spec::interface::Caller;
+use super::{advice, check, datasource, interface, policy, route};
 
 /// A spec with the document it was read from.
 #[derive(Debug)]
@@ -79,7 +80,8 @@ fn compile_here(tree: &Tree) -> Result<Snapshot, Vec<Problem>> {
     route::versions(&mut interfaces, &sources, &mut problems);
     let interfaces: Vec<Arc<Interface>> = interfaces.into_iter().map(Arc::new).collect();
     let routes = route::routes(&interfaces, &sources, &mut problems);
-    let policies = policy::compile(&sources, tree, &interfaces, &mut problems);
+    let policies = policy::compile(&sources, tree, &datasources, &interfaces, &mut problems);
+    advice::give(&sources, &interfaces, &policies, &mut problems);
     references(&sources, &mut problems);
     problems.sort();
     problems.dedup();
@@ -254,11 +256,25 @@ fn references(sources: &Sources, problems: &mut Vec<Problem>) {
     };
     for Source { spec, document } in &sources.interfaces {
         for (i, test) in spec.tests.iter().enumerate() {
-            let Some(name) = &test.caller else { continue };
-            if !sources.may_exist(Kind::Consumer, name) && !sources.may_exist(Kind::Role, name) {
-                let known = names(Kind::Consumer).chain(names(Kind::Role));
-                let at = format!("/tests/{i}/as");
-                problems.push(dangling(document, &at, "consumer or role", name, known));
+            let named = match &test.caller {
+                Some(Caller::Name(name)) => {
+                    vec![("/as".to_owned(), name, [Kind::Consumer, Kind::Role].as_slice())]
+                }
+                Some(Caller::Token(token)) => {
+                    let roles = token.roles.iter().enumerate();
+                    roles
+                        .map(|(r, name)| (format!("/as/roles/{r}"), name, [Kind::Role].as_slice()))
+                        .collect()
+                }
+                None => Vec::new(),
+            };
+            for (at, name, kinds) in named {
+                if !kinds.iter().any(|kind| sources.may_exist(*kind, name)) {
+                    let known = kinds.iter().flat_map(|kind| names(*kind));
+                    let what = if kinds.len() > 1 { "consumer or role" } else { "role" };
+                    let at = format!("/tests/{i}{at}");
+                    problems.push(dangling(document, &at, what, name, known));
+                }
             }
         }
         for (i, parameter) in spec.parameters.iter().enumerate() {

@@ -57,6 +57,10 @@ fn describe(flaw: &Flaw) -> (ProblemCode, String) {
         Flaw::UnboundedScan(reason) => {
             (ProblemCode::SqlUnboundedScan, format!("Safe mode refuses the statement: {reason}."))
         }
+        Flaw::Ungovernable(reason) => (
+            ProblemCode::SqlUngovernable,
+            format!("The datasource is governed, and what this reads cannot be known: {reason}."),
+        ),
     }
 }
 
@@ -85,6 +89,7 @@ fn hint(flaw: &Flaw, spec: &spec::Interface) -> String {
         }
         Flaw::Unsafe(_) => "Write one read-only query, or set `safe_mode: false` if this is meant.",
         Flaw::UnboundedScan(_) => "Add a WHERE, a LIMIT or `pagination`.",
+        Flaw::Ungovernable(_) => "Write plain queries of tables and views that roles can grant.",
     };
     text.to_owned()
 }

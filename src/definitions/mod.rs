@@ -1,5 +1,6 @@
 //! The config path: files to documents to specs to a snapshot, with every problem on the way.
 
+pub mod advice;
 pub mod check;
 pub mod coerce;
 pub mod compile;
@@ -8,6 +9,7 @@ pub mod document;
 pub mod fault;
 pub mod flaw;
 pub mod format;
+pub mod grant;
 pub mod interface;
 pub mod load;
 pub mod parameter;

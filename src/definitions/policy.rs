@@ -1,30 +1,36 @@
 //! Compiles roles, consumers and issuers.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
-use globset::{Glob, GlobMatcher};
+use globset::Glob;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan, civil::Date};
 
 use super::compile::{Source, Sources};
+use super::grant::{Grant, Grants};
 use super::load::Tree;
 use super::problem::{Problem, ProblemCode, nearest};
 use super::schema::Kind;
-use super::snapshot::{ApiKey, Consumer, Interface, Issuer, IssuerKeys, Policies, Role};
+use super::snapshot::{
+    ApiKey, Consumer, Datasource, Entry, Interface, Issuer, IssuerKeys, Policies, Role,
+};
 use super::spec;
 
 /// Compiles the policies of a tree against its interfaces.
 pub fn compile(
     sources: &Sources,
     tree: &Tree,
+    datasources: &BTreeMap<String, Arc<Datasource>>,
     interfaces: &[Arc<Interface>],
     problems: &mut Vec<Problem>,
 ) -> Policies {
     let mut policies = Policies::default();
+    let mut grants = Grants::new(datasources);
     for source in &sources.roles {
         policies.role_ids.insert(source.spec.name.clone(), policies.roles.len());
-        policies.roles.push(role(source, interfaces, problems));
+        let data = grants.of(source, problems);
+        policies.roles.push(role(source, interfaces, data, problems));
     }
     for source in &sources.consumers {
         consumer(source, sources, &mut policies, problems);
@@ -38,25 +44,27 @@ pub fn compile(
 fn role(
     source: &Source<spec::role::Role>,
     interfaces: &[Arc<Interface>],
+    data: HashMap<String, Vec<Arc<Grant>>>,
     problems: &mut Vec<Problem>,
 ) -> Role {
-    let mut globs: Vec<GlobMatcher> = Vec::new();
-    for (i, text) in source.spec.interfaces.iter().enumerate() {
+    let Source { spec, document } = source;
+    let mut entries = Vec::new();
+    for (i, text) in spec.interfaces.iter().enumerate() {
+        let place = document.place(&format!("/interfaces/{i}"));
         match Glob::new(text) {
-            Ok(glob) => globs.push(glob.compile_matcher()),
+            Ok(glob) => entries.push((Entry::Codes(glob.compile_matcher()), place)),
             Err(error) => problems.push(Problem::error(
-                source.document.place(&format!("/interfaces/{i}")),
+                place,
                 ProblemCode::BadPattern,
                 format!("`{text}` is no pattern: {}.", error.kind()),
                 "Use a code, or a pattern such as `sales_*`.",
             )),
         }
     }
-    let granted = interfaces.iter().filter(|interface| {
-        globs.iter().any(|glob| glob.is_match(&interface.code))
-            || interface.tags.iter().any(|tag| source.spec.tags.contains(tag))
-    });
-    Role::new(source.spec.name.clone(), granted.map(|i| i.index), source.document.place(""))
+    for (i, tag) in spec.tags.iter().enumerate() {
+        entries.push((Entry::Tag(tag.clone()), document.place(&format!("/tags/{i}"))));
+    }
+    Role::new(spec.name.clone(), entries, interfaces, data, document.place(""))
 }
 
 fn consumer(

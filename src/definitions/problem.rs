@@ -49,6 +49,8 @@ pub enum ProblemCode {
     SqlUnsafe,
     /// Safe mode refuses an unconditional scan.
     SqlUnboundedScan,
+    /// On a governed datasource: what the statement reads cannot be known.
+    SqlUngovernable,
     /// The database refuses the statement (`validate --live`).
     SqlRefused,
     /// Two interfaces at one address.
@@ -61,11 +63,14 @@ pub enum ProblemCode {
     Unsupported,
     /// A secret that cannot be read now.
     SecretMissing,
+    /// A policy that has no effect, or one that its author probably did not mean.
+    PolicyUnused,
+    PolicyDoubtful,
 }
 
 impl ProblemCode {
     /// All codes.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 29] = [
         Self::YamlSyntax,
         Self::Unreadable,
         Self::DuplicateKey,
@@ -85,6 +90,7 @@ impl ProblemCode {
         Self::SqlSyntax,
         Self::SqlUnsafe,
         Self::SqlUnboundedScan,
+        Self::SqlUngovernable,
         Self::SqlRefused,
         Self::PathConflict,
         Self::BadPattern,
@@ -92,6 +98,8 @@ impl ProblemCode {
         Self::BadExpression,
         Self::Unsupported,
         Self::SecretMissing,
+        Self::PolicyUnused,
+        Self::PolicyDoubtful,
     ];
 
     /// The code as it is printed, such as `UNKNOWN_KEY`.
@@ -116,6 +124,7 @@ impl ProblemCode {
             Self::SqlSyntax => "SQL_SYNTAX",
             Self::SqlUnsafe => "SQL_UNSAFE",
             Self::SqlUnboundedScan => "SQL_UNBOUNDED_SCAN",
+            Self::SqlUngovernable => "SQL_UNGOVERNABLE",
             Self::SqlRefused => "SQL_REFUSED",
             Self::PathConflict => "PATH_CONFLICT",
             Self::BadPattern => "BAD_PATTERN",
@@ -123,6 +132,8 @@ impl ProblemCode {
             Self::BadExpression => "BAD_EXPRESSION",
             Self::Unsupported => "UNSUPPORTED",
             Self::SecretMissing => "SECRET_MISSING",
+            Self::PolicyUnused => "POLICY_UNUSED",
+            Self::PolicyDoubtful => "POLICY_DOUBTFUL",
         }
     }
 }

@@ -12,12 +12,13 @@ use super::interface::Reporter;
 use super::load::Tree;
 use super::parameter::samples;
 use super::problem::{ProblemCode, nearest};
-use super::snapshot::{Binding, Datasource, Page, QueryPlan};
+use super::snapshot::{Binding, Datasource, KnownReads, Page, QueryPlan};
 use super::spec::interface::{self as spec, Count, Location, ParamType, QueryType};
 use crate::sql::bind::Bind;
 use crate::sql::dialect::Dialect;
 use crate::sql::ident;
 use crate::sql::page::Paging;
+use crate::sql::statement::Ungoverned;
 use crate::sql::template::{Name, Options, Template};
 
 /// The names that cut a query into pages.
@@ -72,6 +73,7 @@ pub fn compile(
         is_safe: spec.safe_mode,
         is_procedure: spec.query_type == QueryType::StoredProc,
         paging,
+        is_governed: datasource.spec.governed,
     };
     let template = Template::compile(&text.sql, options.clone());
     options.paging = Paging::None;
@@ -90,7 +92,28 @@ pub fn compile(
         None => None,
     };
     let template = template?;
-    Some((QueryPlan { kind: spec.query_type, template, total, bindings, page }, parameters))
+    let reads = datasource.spec.governed.then(|| reads(&template, total.as_ref()));
+    Some((QueryPlan { kind: spec.query_type, template, total, bindings, page, reads }, parameters))
+}
+
+/// What the templates read in the statements that they are known to give.
+fn reads(template: &Template, total: Option<&Template>) -> KnownReads {
+    let templates = || std::iter::once(template).chain(total);
+    let is_complete = templates().all(|template| template.fixed().is_some());
+    let mut known = KnownReads { is_complete, ..KnownReads::default() };
+    for statement in templates().flat_map(Template::known) {
+        let Some(Ungoverned { reads, .. }) = &statement.ungoverned else { continue };
+        known.tables.extend(reads.tables.iter().cloned());
+        known.functions.extend(reads.functions.iter().cloned());
+        known.conditions.extend(reads.conditions.iter().cloned());
+    }
+    known.tables.sort();
+    known.tables.dedup();
+    for names in [&mut known.functions, &mut known.conditions] {
+        names.sort();
+        names.dedup();
+    }
+    known
 }
 
 impl QueryPlan {

@@ -12,6 +12,7 @@ use minijinja::Expression;
 use serde_json::{Map, Value};
 
 use super::coerce::Parameter;
+use super::grant::Grant;
 use super::problem::{Place, Problem};
 use super::spec;
 use super::spec::interface::{
@@ -19,6 +20,7 @@ use super::spec::interface::{
 };
 use super::spec::jwt_issuer::Algorithm;
 use crate::sql::dialect::Dialect;
+use crate::sql::relation::Relation;
 use crate::sql::template::Template;
 
 /// All definitions of one tree.
@@ -40,6 +42,23 @@ impl Snapshot {
     pub fn versions<'a>(&'a self, code: &'a str) -> impl Iterator<Item = &'a Arc<Interface>> {
         let first = self.interfaces.partition_point(|interface| interface.code.as_str() < code);
         self.interfaces[first..].iter().take_while(move |interface| interface.code == code)
+    }
+
+    /// The version of a code that `version` names, or the one that a call without version would get; drafts where there is nothing
+    /// else.
+    pub fn find(&self, code: &str, version: Option<&str>) -> Option<&Arc<Interface>> {
+        let versions: Vec<&Arc<Interface>> = self
+            .interfaces
+            .iter()
+            .skip(self.interfaces.partition_point(|interface| interface.code.as_str() < code))
+            .take_while(|interface| interface.code == code)
+            .collect();
+        if let Some(version) = version {
+            return versions.into_iter().find(|interface| interface.version.to_string() == version);
+        }
+        let marked = versions.iter().find(|interface| interface.is_default);
+        let callable = || versions.iter().rfind(|interface| interface.is_callable());
+        marked.or_else(callable).or(versions.last()).copied()
     }
 }
 
@@ -176,6 +195,20 @@ pub struct QueryPlan {
     /// Where the value of each of the templates' names comes from, in their order.
     pub bindings: Vec<Binding>,
     pub page: Option<Page>,
+    /// On a governed datasource: what the query and its totals read.
+    pub reads: Option<KnownReads>,
+}
+
+/// What an interface reads, so far as it is known at load.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KnownReads {
+    pub tables: Vec<Relation>,
+    /// Functions that are not known to compute only.
+    pub functions: Vec<String>,
+    /// Names of columns in conditions, as they are written.
+    pub conditions: Vec<String>,
+    /// No call reads anything else: the templates have no branches.
+    pub is_complete: bool,
 }
 
 /// Where a name's value comes from.
@@ -261,32 +294,76 @@ pub struct Policies {
     pub issuers: Vec<Issuer>,
 }
 
-/// A role with the interfaces it grants.
+/// A role with the interfaces and the data it grants.
 #[derive(Clone, Debug)]
 pub struct Role {
     pub name: String,
     /// A bit for each interface.
     grants: Vec<u64>,
+    /// What grants interfaces: a glob on codes or a tag, and where it stands.
+    entries: Vec<(Entry, Place)>,
+    /// By datasource.
+    data: HashMap<String, Vec<Arc<Grant>>>,
     pub place: Place,
 }
 
-impl Role {
-    /// A role that grants these interfaces.
-    pub fn new(name: String, granted: impl IntoIterator<Item = usize>, place: Place) -> Self {
-        let mut grants = Vec::new();
-        for index in granted {
-            let word = index / 64;
-            if grants.len() <= word {
-                grants.resize(word + 1, 0_u64);
-            }
-            grants[word] |= 1 << (index % 64);
+/// Interfaces by code or by tag.
+#[derive(Clone, Debug)]
+pub enum Entry {
+    Codes(globset::GlobMatcher),
+    Tag(String),
+}
+
+impl Entry {
+    /// Whether it grants the interface.
+    pub fn grants(&self, interface: &Interface) -> bool {
+        match self {
+            Self::Codes(glob) => glob.is_match(&interface.code),
+            Self::Tag(tag) => interface.tags.contains(tag),
         }
-        Self { name, grants, place }
+    }
+}
+
+impl fmt::Display for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Codes(glob) => write!(f, "interfaces: {}", glob.glob()),
+            Self::Tag(tag) => write!(f, "tags: {tag}"),
+        }
+    }
+}
+
+impl Role {
+    /// A role that grants some of `interfaces`, and data.
+    pub fn new(
+        name: String,
+        entries: Vec<(Entry, Place)>,
+        interfaces: &[Arc<Interface>],
+        data: HashMap<String, Vec<Arc<Grant>>>,
+        place: Place,
+    ) -> Self {
+        let mut grants = vec![0_u64; interfaces.len().div_ceil(64)];
+        for interface in interfaces {
+            if entries.iter().any(|(entry, _)| entry.grants(interface)) {
+                grants[interface.index / 64] |= 1 << (interface.index % 64);
+            }
+        }
+        Self { name, grants, entries, data, place }
+    }
+
+    /// What grants interfaces, and where it stands.
+    pub fn entries(&self) -> &[(Entry, Place)] {
+        &self.entries
     }
 
     /// Whether it grants the interface with this index.
     pub fn grants(&self, index: usize) -> bool {
         self.grants.get(index / 64).is_some_and(|word| word >> (index % 64) & 1 == 1)
+    }
+
+    /// What it grants of a datasource.
+    pub fn data(&self, datasource: &str) -> &[Arc<Grant>] {
+        self.data.get(datasource).map_or(&[], Vec::as_slice)
     }
 }
 

@@ -11,6 +11,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::breaker::{Breaker, State};
+use super::catalog::Shapes;
 use super::mysql::MySql;
 use super::postgres::Postgres;
 use super::sqlite::Sqlite;
@@ -56,6 +57,7 @@ pub struct Source {
     is_up: AtomicBool,
     observer: Observer,
     metrics: Arc<DatasourceMetrics>,
+    shapes: Shapes,
 }
 
 impl std::fmt::Debug for Source {
@@ -87,6 +89,20 @@ impl Source {
         // What counts for the health of the datasource; past the deadline its caller only hears that.
         let is_late = |error: &EngineError| error.is_ill_health() && Instant::now() >= deadline;
         (sink, result.map_err(|error| if is_late(&error) { EngineError::Timeout } else { error }))
+    }
+
+    /// The SQL it speaks.
+    pub fn dialect(&self) -> Dialect {
+        match self.engine {
+            AnyEngine::Sqlite(_) => Dialect::Sqlite,
+            AnyEngine::Postgres(_) => Dialect::Postgres,
+            AnyEngine::MySql(_) => Dialect::MySql,
+        }
+    }
+
+    /// What is known of its tables.
+    pub fn shapes(&self) -> &Shapes {
+        &self.shapes
     }
 
     /// Prepares a statement: the columns it would return.
@@ -325,5 +341,6 @@ fn source(
         is_up: AtomicBool::new(true),
         observer: surroundings.observer.clone(),
         metrics: surroundings.observer.metrics().datasource(&spec.id),
+        shapes: Shapes::default(),
     }
 }

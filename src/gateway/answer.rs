@@ -107,6 +107,9 @@ fn key(call: &Call, language: Language) -> Key {
     key.extend_from_slice(&interface.fingerprint.to_le_bytes());
     key.extend_from_slice(&[call.format as u8, language as u8]);
     call.scope.fingerprint(interface, &mut key);
+    if let Some(granted) = &call.granted {
+        granted.fingerprint(&mut key);
+    }
     key.into()
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::messages::{self, Language, Message};
+use crate::access::rights::Refusal;
 use crate::definitions::fault::Fault;
 use crate::engines::EngineError;
 use crate::observe::code::Code;
@@ -115,6 +116,7 @@ impl From<Denial> for ApiError {
             Denial::AddressNotAllowed => (Code::Forbidden, Message::AddressNotAllowed),
             Denial::OriginNotAllowed => (Code::Forbidden, Message::OriginNotAllowed),
             Denial::NotGranted => (Code::Forbidden, Message::NotGranted),
+            Denial::DataNotGranted => (Code::Forbidden, Message::DataNotGranted),
             Denial::MissingCredentials => (Code::Unauthorized, Message::MissingCredentials),
             _ => (Code::Unauthorized, Message::BadCredentials),
         };
@@ -131,12 +133,22 @@ impl From<MissingClaim> for ApiError {
     }
 }
 
+impl From<Refusal> for ApiError {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::NotGranted(cause) => Self::from(Denial::DataNotGranted).because(cause),
+            Refusal::MissingClaim(claim) => MissingClaim(claim).into(),
+        }
+    }
+}
+
 impl From<Failure> for ApiError {
     fn from(failure: Failure) -> Self {
         let cause = failure.to_string();
         let error = match failure {
             Failure::Engine(error) => return error.into(),
             Failure::Unfit { parameter, .. } => Self::parameter(&parameter, Fault::Unfit),
+            Failure::NotGranted(_) => Denial::DataNotGranted.into(),
             Failure::Refused(_) => Self::new(Code::InvalidParam, Message::RefusedByParameters),
             Failure::Mismatch(_) => Self::new(Code::SchemaMismatch, Message::SchemaMismatch),
             Failure::Render(_) | Failure::TooLarge | Failure::Abandoned => {

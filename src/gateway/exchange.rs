@@ -1,6 +1,7 @@
 //! One call from its first byte to its last: what is known of it, and what is reported at its end.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
@@ -14,6 +15,7 @@ use super::negotiate;
 use crate::access::authorize::granting;
 use crate::access::limit::Allowance;
 use crate::access::principal::Principal;
+use crate::access::rights::Granted;
 use crate::definitions::snapshot::Interface;
 use crate::definitions::spec::interface::Audit;
 use crate::live::generation::Generation;
@@ -42,6 +44,8 @@ pub struct Exchange {
     pub language: Language,
     pub interface: Option<Arc<Interface>>,
     pub principal: Option<Arc<Principal>>,
+    /// What the caller may see, on a governed datasource.
+    pub granted: Option<Granted>,
     /// Parameters for the record, sensitive ones masked.
     pub params: Option<String>,
     /// Values of sensitive parameters, which databases quote in their errors.
@@ -89,6 +93,7 @@ impl Exchange {
             language: negotiate::language(headers),
             interface: None,
             principal: None,
+            granted: None,
             params: None,
             secrets: Vec::new(),
             cache: None,
@@ -210,7 +215,12 @@ impl Exchange {
         let principal = self.principal.as_deref();
         let roles = match (principal, &self.interface) {
             (Some(principal), Some(interface)) => {
-                granting(principal, interface, policies).map(Arc::from).collect()
+                let data = self.granted.iter().flat_map(|granted| granted.rights.roles(interface));
+                let mut roles: Vec<Arc<str>> =
+                    granting(principal, interface, policies).chain(data).map(Arc::from).collect();
+                let mut seen = HashSet::new();
+                roles.retain(|role| seen.insert(role.clone()));
+                roles
             }
             _ => Vec::new(),
         };

@@ -22,6 +22,7 @@ pub enum Message {
     MissingCredentials,
     BadCredentials,
     NotGranted,
+    DataNotGranted,
     MissingClaim(String),
     RateLimited(u64),
     InvalidParameters,
@@ -91,6 +92,10 @@ impl Message {
             Self::NotGranted => {
                 pair("The caller has no grant for this interface.", "调用方没有该接口的权限。")
             }
+            Self::DataNotGranted => pair(
+                "The caller has no grant for all the data that the interface reads.",
+                "调用方没有该接口所读数据的全部权限。",
+            ),
             Self::MissingClaim(claim) => (
                 format!("The caller has no claim `{claim}`, which the interface needs."),
                 format!("调用方缺少该接口所需的声明 `{claim}`。"),

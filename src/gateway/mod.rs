@@ -15,6 +15,7 @@ pub mod answer;
 pub mod body;
 pub mod error;
 pub mod exchange;
+pub mod explain;
 pub mod input;
 pub mod messages;
 pub mod negotiate;

@@ -132,7 +132,10 @@ where
         None => authenticate(exchange, &parts.headers)?,
     };
     exchange.principal = Some(principal.clone());
-    authorize(&principal, &interface, &generation.snapshot.policies)?;
+    let policies = &generation.snapshot.policies;
+    authorize(&principal, &interface, policies)?;
+    let granted = generation.rights.of(&principal, &interface, policies)?;
+    exchange.granted.clone_from(&granted);
     if test.is_none() {
         limit(exchange, &interface, &principal)?;
     }
@@ -161,7 +164,7 @@ where
         ApiError::new(Code::InternalError, Message::Internal).because(format!("no datasource {id}"))
     })?;
     let message = messages::ok(exchange.language);
-    let call = Call { interface, source, scope, format, message, deadline };
+    let call = Call { interface, source, scope, granted, format, message, deadline };
     answer::answer(exchange, call).await.map(|answered| Reply::Answer(answered, format))
 }
 

@@ -9,6 +9,8 @@ use tokio::runtime::Handle;
 
 use crate::access::authenticate::Authenticator;
 use crate::access::limit::Limiter;
+use crate::access::mask_key::MaskKey;
+use crate::access::rights::RightsTable;
 use crate::definitions::problem::Problem;
 use crate::definitions::snapshot::{Interface, Snapshot};
 use crate::engines::registry::{Registry, Surroundings};
@@ -21,6 +23,7 @@ pub struct Generation {
     pub snapshot: Snapshot,
     pub registry: Registry,
     pub authenticator: Authenticator,
+    pub rights: RightsTable,
     /// By index of the interface.
     runtime: Vec<Runtime>,
     /// The revision as audit records share it.
@@ -59,6 +62,7 @@ impl Generation {
         root: &Path,
         runtime: Option<Handle>,
         observer: &Observer,
+        mask_key: &Arc<MaskKey>,
     ) -> Self {
         let mut warnings = snapshot.warnings.clone();
         let surroundings = Surroundings { root, runtime, observer };
@@ -74,7 +78,8 @@ impl Generation {
             snapshot.interfaces.iter().map(|interface| at_run_time(interface, &limiters, observer));
         let runtime = runtime.collect();
         let revision = snapshot.revision.as_str().into();
-        Self { snapshot, registry, authenticator, runtime, revision, warnings }
+        let rights = RightsTable::new(mask_key.clone());
+        Self { snapshot, registry, authenticator, rights, runtime, revision, warnings }
     }
 
     /// What the interface has at run time.

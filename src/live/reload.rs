@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use tokio::runtime::Handle;
 
 use super::generation::Generation;
+use crate::access::mask_key::MaskKey;
 use crate::definitions::compile::compile;
 use crate::definitions::load::{Tree, load_settled};
 use crate::definitions::problem::{Place, Problem, ProblemCode};
@@ -21,6 +22,7 @@ pub struct Live {
     root: PathBuf,
     runtime: Option<Handle>,
     observer: Observer,
+    mask_key: Arc<MaskKey>,
     current: ArcSwap<Generation>,
     last: Mutex<LastReload>,
     /// Held while a reload runs; `last` is not, so that it can be read meanwhile.
@@ -55,17 +57,20 @@ impl Live {
         root: &Path,
         runtime: Option<Handle>,
         observer: Observer,
+        mask_key: Arc<MaskKey>,
     ) -> Result<Self, Vec<Problem>> {
         let started = Instant::now();
         let tree = load_settled(root);
         let snapshot = compile(&tree)?;
-        let generation = Generation::prepare(snapshot, None, root, runtime.clone(), &observer);
+        let generation =
+            Generation::prepare(snapshot, None, root, runtime.clone(), &observer, &mask_key);
         let problems = generation.warnings.clone();
         let last = LastReload::new(&tree, true, started, problems);
         let live = Self {
             root: root.to_owned(),
             runtime,
             observer,
+            mask_key,
             current: ArcSwap::from_pointee(generation),
             last: Mutex::new(last.clone()),
             reloading: Mutex::new(()),
@@ -122,6 +127,7 @@ impl Live {
                     &self.root,
                     self.runtime.clone(),
                     &self.observer,
+                    &self.mask_key,
                 );
                 let problems = next.warnings.clone();
                 self.current.store(Arc::new(next));

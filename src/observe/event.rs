@@ -37,6 +37,7 @@ label_enum! {
         InvalidToken = "invalid_token",
         ExpiredToken = "expired_token",
         NotGranted = "not_granted",
+        DataNotGranted = "data_not_granted",
     }
 }
 

@@ -9,15 +9,15 @@ use tokio::sync::mpsc;
 
 use super::cells::{write_json, write_json_text};
 use super::encode::{Encoder, Format};
+use super::prepare::prepare;
 use super::scope::Scope;
 use super::sink::{AnswerSink, Overflow};
+use crate::access::rights::Granted;
 use crate::definitions::snapshot::{Binding, Interface};
-use crate::definitions::spec::interface::{QueryType, ValidateResponse};
+use crate::definitions::spec::interface::ValidateResponse;
 use crate::engines::registry::Source;
 use crate::engines::{Cell, Column, EngineError, Flow, Query, Row, RowSink};
 use crate::sql::bind::Bind;
-use crate::sql::statement::{Statement, Text, Values};
-use crate::sql::template::{Flaw, Template};
 
 /// Characters of a difference that are kept.
 const MAX_MISMATCH_CHARS: usize = 500;
@@ -28,6 +28,8 @@ pub struct Call {
     pub interface: Arc<Interface>,
     pub source: Arc<Source>,
     pub scope: Scope,
+    /// What the caller may see; `None` where the datasource is not governed.
+    pub granted: Option<Granted>,
     pub format: Format,
     /// `message` of the envelope.
     pub message: &'static str,
@@ -55,6 +57,9 @@ pub enum Failure {
     /// These values make a statement that safe mode refuses.
     #[error("safe mode refuses the statement: {0}")]
     Refused(String),
+    /// The caller may not see what the statement reads.
+    #[error("not granted: {0}")]
+    NotGranted(String),
     /// The answer is larger than may be kept whole.
     #[error("the answer is too large to be kept whole")]
     TooLarge,
@@ -115,14 +120,14 @@ pub async fn stream(call: &Call, chunks: mpsc::Sender<Bytes>) -> Result<Answer, 
 async fn run(call: &Call, overflow: Overflow) -> Result<Answer, (bool, Failure)> {
     let page = page(call);
     let early = |failure| (false, failure);
-    let prepared = prepare(call, &call.interface.query.template).map_err(early)?;
+    let prepared = prepare(call, &call.interface.query.template).await.map_err(early)?;
     let mut encoder = Encoder::new(call.interface.clone(), call.format);
     if call.format == Format::Json {
         open(&mut encoder.buffer, call.message);
     }
     let page_rows = page.map(|page| page.size);
     let sink = AnswerSink::new(encoder, overflow, page_rows, call.interface.caps);
-    let (mut sink, done) = call.source.run(prepared.query, sink).await;
+    let (mut sink, done) = call.source.run(prepared.query.clone(), sink).await;
     let committed = sink.is_committed();
     if sink.abandoned {
         return Err((committed, Failure::Abandoned));
@@ -130,11 +135,12 @@ async fn run(call: &Call, overflow: Overflow) -> Result<Answer, (bool, Failure)>
     if sink.overflowed {
         return Err((committed, Failure::TooLarge));
     }
-    let done = done.map_err(|error| (committed, blame(error, call, &prepared.statement.query)))?;
+    let done = done.map_err(|error| (committed, prepared.blame(error, call)))?;
     let late = |failure| (committed, failure);
-    let total = match (page, prepared.count) {
+    let total = match (page, &prepared.count) {
         (Some(page), Some(count)) if call.format == Format::Json => {
-            Some(total(call, page, &sink, count).await.map_err(late)?)
+            let counted = total(call, page, &sink, count.clone()).await;
+            Some(counted.map_err(|error| late(prepared.blame(error, call)))?)
         }
         _ => None,
     };
@@ -148,51 +154,6 @@ async fn run(call: &Call, overflow: Overflow) -> Result<Answer, (bool, Failure)>
         bytes: sink.bytes(),
         truncated: sink.truncated,
         tail: std::mem::take(&mut sink.encoder.buffer),
-    })
-}
-
-/// Names the parameter whose value the database refused, where it can be known.
-fn blame(error: EngineError, call: &Call, text: &Text) -> Failure {
-    if let EngineError::BadValue { position: Some(position), message } = &error
-        && let Some(Binding::Parameter(index)) =
-            text.name_at(*position).and_then(|name| call.interface.query.bindings.get(name))
-        && let Some(parameter) = call.interface.parameters.get(*index)
-    {
-        return Failure::Unfit { parameter: parameter.name.clone(), cause: message.clone() };
-    }
-    error.into()
-}
-
-/// A statement with its values.
-struct Prepared {
-    statement: Arc<Statement>,
-    query: Query,
-    count: Option<Query>,
-}
-
-fn prepare(call: &Call, template: &Template) -> Result<Prepared, Failure> {
-    let names = &call.scope.values;
-    let rendered = template.render(names).map_err(|error| match error.flaw {
-        Flaw::Unsafe(text) | Flaw::UnboundedScan(text) => Failure::Refused(text),
-        Flaw::Render(text)
-        | Flaw::Template(text)
-        | Flaw::Sql(text)
-        | Flaw::UnsafeValue(text)
-        | Flaw::Unbound(text) => Failure::Render(text),
-    })?;
-    let interface = &call.interface;
-    // What was not proved to be read-only may change something, so it never shares a connection or runs twice.
-    let proved = interface.caps.is_some() || interface.datasource.spec.read_only;
-    let read_only =
-        rendered.statement.read_only && proved && interface.query.kind == QueryType::Sql;
-    let query = |text: &Text| {
-        let (sql, binds) = text.bind(&Values { names, rendered: &rendered.values });
-        Query { sql, binds, deadline: call.deadline, read_only }
-    };
-    Ok(Prepared {
-        statement: rendered.statement.clone(),
-        query: query(&rendered.statement.query),
-        count: rendered.statement.count.as_ref().map(query),
     })
 }
 
@@ -222,7 +183,7 @@ async fn total(
     page: PageValues,
     sink: &AnswerSink,
     count: Query,
-) -> Result<u64, Failure> {
+) -> Result<u64, EngineError> {
     let rows = sink.encoder.rows();
     let before = (page.page - 1).saturating_mul(page.size);
     if !sink.truncated && rows < page.size && (rows > 0 || page.page == 1) {
@@ -236,10 +197,12 @@ async fn total(
 /// The totals row as a JSON object, where the interface has one.
 async fn totals(call: &Call) -> Result<Option<Vec<u8>>, Failure> {
     let Some(template) = &call.interface.query.total else { return Ok(None) };
-    let prepared = prepare(call, template)?;
-    let (sink, done) = call.source.run(prepared.query, FirstRow::default()).await;
-    done?;
-    Ok(Some(sink.object))
+    let prepared = prepare(call, template).await?;
+    let (sink, done) = call.source.run(prepared.query.clone(), FirstRow::default()).await;
+    match done {
+        Ok(_) => Ok(Some(sink.object)),
+        Err(error) => Err(prepared.blame(error, call)),
+    }
 }
 
 fn open(out: &mut Vec<u8>, message: &str) {

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::sync::LazyLock;
 
 use regex::Regex;
-use sqlparser::ast::{Expr, Query, Statement as Ast, Value, visit_expressions_mut};
+use sqlparser::ast::{Expr, Query, Statement as Ast, Value, VisitMut, visit_expressions_mut};
 use sqlparser::dialect::{Dialect as Grammar, MySqlDialect, PostgreSqlDialect, SQLiteDialect};
 use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserOptions};
@@ -20,7 +20,37 @@ const MAX_SQL_DEPTH: usize = 64;
 /// # Errors
 /// Where the parser does not take it, or there is not exactly one.
 pub fn parse(text: &str, dialect: Dialect) -> Result<Ast, Reason> {
-    let grammar: &dyn Grammar = match dialect {
+    let mut statements = parser(text, dialect)?
+        .parse_statements()
+        .map_err(|error| Reason::new(&error.to_string()))?;
+    match (statements.pop(), statements.is_empty()) {
+        (Some(mut statement), true) => {
+            keep_signs_apart(&mut statement);
+            Ok(statement)
+        }
+        (None, _) => Err(Reason::new("there is no statement")),
+        _ => Err(Reason::new("there is more than one statement")),
+    }
+}
+
+/// Parses one expression.
+///
+/// # Errors
+/// Where the parser does not take it, or something follows it.
+pub fn parse_expr(text: &str, dialect: Dialect) -> Result<Expr, Reason> {
+    let mut parser = parser(text, dialect)?;
+    let mut expr = parser.parse_expr().map_err(|error| Reason::new(&error.to_string()))?;
+    match parser.next_token().token {
+        Token::EOF => {
+            keep_signs_apart(&mut expr);
+            Ok(expr)
+        }
+        next => Err(Reason::new(&format!("`{next}` follows the expression"))),
+    }
+}
+
+fn parser(text: &str, dialect: Dialect) -> Result<Parser<'static>, Reason> {
+    let grammar: &'static dyn Grammar = match dialect {
         Dialect::Sqlite => &SQLiteDialect {},
         Dialect::Postgres => &PostgreSqlDialect {},
         Dialect::MySql => &MySqlDialect {},
@@ -35,20 +65,10 @@ pub fn parse(text: &str, dialect: Dialect) -> Result<Ast, Reason> {
         return Err(Reason { text, at });
     }
     translate(&mut tokens, dialect);
-    let mut statements = Parser::new(grammar)
+    Ok(Parser::new(grammar)
         .with_recursion_limit(MAX_SQL_DEPTH)
         .with_options(ParserOptions::new().with_trailing_commas(false))
-        .with_tokens_with_locations(tokens)
-        .parse_statements()
-        .map_err(|error| Reason::new(&error.to_string()))?;
-    match (statements.pop(), statements.is_empty()) {
-        (Some(mut statement), true) => {
-            keep_signs_apart(&mut statement);
-            Ok(statement)
-        }
-        (None, _) => Err(Reason::new("there is no statement")),
-        _ => Err(Reason::new("there is more than one statement")),
-    }
+        .with_tokens_with_locations(tokens))
 }
 
 /// The text of a query; `None` where the parser would not read the same in it, since it writes some things wrongly.
@@ -61,8 +81,8 @@ pub fn print(query: &Query, dialect: Dialect) -> Option<String> {
 }
 
 /// `- -1` is written `--1` otherwise, which is a comment.
-fn keep_signs_apart(statement: &mut Ast) {
-    let _ = visit_expressions_mut(statement, |expr| {
+fn keep_signs_apart(node: &mut impl VisitMut) {
+    let _ = visit_expressions_mut(node, |expr| {
         if let Expr::UnaryOp { expr: inner, .. } = expr
             && matches!(**inner, Expr::UnaryOp { .. })
         {

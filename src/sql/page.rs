@@ -9,12 +9,14 @@ use sqlparser::ast::{
 
 use super::count::{count, unprintable};
 use super::dialect::Dialect;
+use super::govern::{Reads, Sight, govern};
 use super::grammar::{find, parse, print};
 use super::lex;
 use super::parts::{parse_text, procedure, reprint, resolve, to_parts};
 use super::safety;
-use super::statement::{IntExpr, Part, Slot, Statement, Text};
+use super::statement::{IntExpr, Part, Slot, Statement, Text, Ungoverned};
 use super::template::{Flaw, Options, TemplateError};
+use super::walk::Obstacle;
 
 /// How a query is cut into pages. Indexes are into the template's names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,46 +34,84 @@ pub enum Paging {
     },
 }
 
-/// Compiles one statement text.
+/// Compiles one statement text, for a caller who sees `sight` of its tables; without it, on a governed datasource, only to know
+/// what it reads.
 ///
 /// # Errors
 /// The first flaw found.
-pub fn build(text: &str, options: &Options) -> Result<Statement, TemplateError> {
+pub fn build(
+    text: &str,
+    options: &Options,
+    sight: Option<&Sight>,
+) -> Result<Statement, TemplateError> {
     let pieces = lex::cut(text, options.dialect)?;
     let parts = to_parts(&pieces, options.dialect, |piece| resolve(piece, options))?;
     let parts = if options.is_procedure { procedure(parts, options.dialect) } else { parts };
     let plain = parse_text(&parts);
-    let mut ast = match parse(&plain, options.dialect) {
+    let ast = match parse(&plain, options.dialect) {
         Ok(ast) => ast,
-        Err(reason) if options.is_safe => {
+        Err(reason) if options.is_safe || options.is_governed => {
             let offset = reason.offset(text, options.dialect);
             return Err(TemplateError::new(Flaw::Sql(reason.text), offset));
         }
         // What the parser does not know may still run where nobody asked for safety.
         Err(_) => return Ok(unparsed(parts, options)),
     };
-    let has_page = options.paging != Paging::None;
-    if options.is_safe {
-        safety::check(&ast, options.dialect, options.is_procedure, has_page).map_err(
+    if options.is_safe || options.is_governed {
+        let may_scan = options.paging != Paging::None || !options.is_safe;
+        safety::check(&ast, options.dialect, options.is_procedure, may_scan).map_err(
             |refusal| {
                 let offset = find(text, &refusal.pattern);
                 TemplateError::new(refusal.flaw, offset)
             },
         )?;
     }
+    let ungoverned = match (options.is_governed, sight) {
+        (true, None) => Some(ungoverned(text, &ast, options.dialect)?),
+        _ => None,
+    };
+    let (mut ast, parts) = match (ast, sight) {
+        (Ast::Query(query), Some(sight)) => governed(query, parts, sight, options.dialect)?,
+        (ast, _) => (ast, parts),
+    };
     let read_only = matches!(ast, Ast::Query(_)) && safety::is_read_only(&ast);
     let Ast::Query(query) = &mut ast else {
-        return Ok(Statement { query: Text::new(parts, options.dialect), count: None, read_only });
+        let query = Text::new(parts, options.dialect);
+        return Ok(Statement { query, count: None, read_only, ungoverned });
     };
-    paged(query, &parts, options, read_only)
+    Ok(Statement { read_only, ungoverned, ..paged(query, &parts, options)? })
 }
 
-fn paged(
-    query: &mut Query,
-    parts: &[Part],
-    options: &Options,
-    read_only: bool,
-) -> Result<Statement, TemplateError> {
+fn ungoverned(text: &str, ast: &Ast, dialect: Dialect) -> Result<Ungoverned, TemplateError> {
+    match Reads::of(ast, dialect) {
+        Ok(reads) => Ok(Ungoverned { text: text.into(), reads }),
+        Err(obstacle) => Err(ungovernable(obstacle, text)),
+    }
+}
+
+fn ungovernable(obstacle: Obstacle, text: &str) -> TemplateError {
+    TemplateError::new(Flaw::Ungovernable(obstacle.text), find(text, &obstacle.pattern))
+}
+
+/// The query that reads only what its caller sees, with places of its own.
+fn governed(
+    mut query: Box<Query>,
+    mut parts: Vec<Part>,
+    sight: &Sight,
+    dialect: Dialect,
+) -> Result<(Ast, Vec<Part>), TemplateError> {
+    govern(&mut query, &mut parts, sight, dialect).map_err(|error| ungovernable(error, ""))?;
+    let text = print(&query, dialect).ok_or_else(|| {
+        let text = "the parser does not write it as it reads it, so it cannot be rewritten";
+        TemplateError::new(Flaw::Ungovernable(text.into()), None)
+    })?;
+    let parts = reprint(&text, &parts, dialect)?;
+    let ast = parse(&parse_text(&parts), dialect)
+        .map_err(|reason| TemplateError::new(Flaw::Ungovernable(reason.text), None))?;
+    Ok((ast, parts))
+}
+
+fn paged(query: &mut Query, parts: &[Part], options: &Options) -> Result<Statement, TemplateError> {
     let dialect = options.dialect;
     let count = match options.paging {
         Paging::Own { count: true } => Some(count(query, true, parts, dialect)?),
@@ -94,7 +134,7 @@ fn paged(
             }
         }
     };
-    Ok(Statement { query, count, read_only })
+    Ok(Statement { query, count, read_only: false, ungoverned: None })
 }
 
 /// The text of a query that was changed. The places of the `folded` expressions follow those of the text.
@@ -181,7 +221,8 @@ fn unparsed(parts: Vec<Part>, options: &Options) -> Statement {
         }
         _ => parts,
     };
-    Statement { query: Text::new(query, dialect), count: None, read_only: false }
+    let query = Text::new(query, dialect);
+    Statement { query, count: None, read_only: false, ungoverned: None }
 }
 
 /// The page's size; one row more where nothing is counted, to see whether there is a next page.
@@ -290,7 +331,14 @@ mod tests {
                 is_closed: false,
                 samples: vec![Bind::Text("x".into())],
             });
-        Options { dialect, names: names.into(), is_safe: true, is_procedure: false, paging }
+        Options {
+            dialect,
+            names: names.into(),
+            is_safe: true,
+            is_procedure: false,
+            paging,
+            is_governed: false,
+        }
     }
 
     fn binds(ids: &[i64]) -> Vec<Bind> {
@@ -300,9 +348,10 @@ mod tests {
     }
 
     fn sql(text: &str, dialect: Dialect, paging: Paging, ids: &[i64]) -> (String, Vec<Bind>) {
-        let statement = build(text, &options(dialect, paging)).unwrap();
+        let statement = build(text, &options(dialect, paging), None).unwrap();
         let names = binds(ids);
-        let (sql, binds) = statement.query.bind(&Values { names: &names, rendered: &[] });
+        let (sql, binds) =
+            statement.query.bind(&Values { names: &names, rendered: &[], grants: &[] });
         (sql.to_string(), binds)
     }
 
@@ -320,10 +369,10 @@ mod tests {
     #[test]
     fn the_count_leaves_the_page_out() {
         let statement =
-            build(SEED, &options(Dialect::Sqlite, Paging::Own { count: true })).unwrap();
+            build(SEED, &options(Dialect::Sqlite, Paging::Own { count: true }), None).unwrap();
         let names = binds(&[]);
         let (count, values) =
-            statement.count.unwrap().bind(&Values { names: &names, rendered: &[] });
+            statement.count.unwrap().bind(&Values { names: &names, rendered: &[], grants: &[] });
         assert!(
             count.starts_with("SELECT COUNT(*) AS total FROM (SELECT date, store_id"),
             "{count}"
@@ -397,8 +446,9 @@ mod tests {
             ),
             ("SELECT a FROM t UNION SELECT b FROM u", "SELECT a FROM t UNION SELECT b FROM u"),
         ] {
-            let statement = build(query, &options(Dialect::MySql, added)).unwrap();
-            let (text, _) = statement.count.unwrap().bind(&Values { names: &[], rendered: &[] });
+            let statement = build(query, &options(Dialect::MySql, added), None).unwrap();
+            let (text, _) =
+                statement.count.unwrap().bind(&Values { names: &[], rendered: &[], grants: &[] });
             assert_eq!(*text, format!("SELECT COUNT(*) AS total FROM ({expected}\n) AS counted"));
         }
     }
@@ -421,7 +471,8 @@ mod tests {
             &options(Dialect::Sqlite, added),
         );
         let names = binds(&[7, 8]);
-        let (text, _) = statement.unwrap().query.bind(&Values { names: &names, rendered: &[] });
+        let (text, _) =
+            statement.unwrap().query.bind(&Values { names: &names, rendered: &[], grants: &[] });
         assert_eq!(&*text, "SELECT a FROM t WHERE id IN (?1, ?2) LIMIT ?3");
     }
 
@@ -442,7 +493,7 @@ mod tests {
             "CALL p(1)",
         ];
         for text in refused {
-            let error = build(text, &options(Dialect::Postgres, Paging::None)).unwrap_err();
+            let error = build(text, &options(Dialect::Postgres, Paging::None), None).unwrap_err();
             assert!(matches!(error.flaw, Flaw::Unsafe(_)), "{text}: {error:?}");
         }
         let whole = [
@@ -459,7 +510,7 @@ mod tests {
             "SELECT a FROM t EXCEPT SELECT a FROM u WHERE a = 1",
         ];
         for text in whole {
-            let error = build(text, &options(Dialect::Postgres, Paging::None)).unwrap_err();
+            let error = build(text, &options(Dialect::Postgres, Paging::None), None).unwrap_err();
             assert!(matches!(error.flaw, Flaw::UnboundedScan(_)), "{text}: {error:?}");
         }
         let fine = [
@@ -477,7 +528,7 @@ mod tests {
             "SELECT a FROM t WHERE a = 1 EXCEPT SELECT a FROM u",
         ];
         for text in fine {
-            let built = build(text, &options(Dialect::Postgres, Paging::None));
+            let built = build(text, &options(Dialect::Postgres, Paging::None), None);
             assert!(built.is_ok(), "{text}: {built:?}");
         }
     }

@@ -59,6 +59,17 @@ pub fn check(
     }
 }
 
+/// Checks an expression that a policy holds.
+///
+/// # Errors
+/// The first flaw found.
+pub fn check_expr(expr: &Expr, dialect: Dialect) -> Result<(), Refusal> {
+    match expr.visit(&mut Walk { dialect }) {
+        ControlFlow::Break(refusal) => Err(refusal),
+        ControlFlow::Continue(()) => Ok(()),
+    }
+}
+
 /// Whether nothing in the statement writes or locks.
 pub fn is_read_only(ast: &Statement) -> bool {
     let mut walk = Walk { dialect: Dialect::Postgres };

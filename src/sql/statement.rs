@@ -6,6 +6,7 @@ use regex::Regex;
 
 use super::bind::Bind;
 use super::dialect::Dialect;
+use super::govern::Reads;
 
 /// Statements longer than this are refused, in bytes.
 pub const MAX_STATEMENT_BYTES: usize = 1 << 20;
@@ -17,6 +18,8 @@ pub enum Slot {
     Name(usize),
     /// The value with this number that a `{{ }}` gave.
     Rendered(usize),
+    /// The value with this number that the caller's grants read.
+    Grant(usize),
     /// Integer arithmetic over names, for LIMIT and OFFSET.
     Computed(Arc<IntExpr>),
 }
@@ -56,6 +59,8 @@ pub struct Values<'a> {
     pub names: &'a [Bind],
     /// By number of the rendered values.
     pub rendered: &'a [Bind],
+    /// By number of the references of the caller's grants.
+    pub grants: &'a [Bind],
 }
 
 impl Values<'_> {
@@ -63,6 +68,7 @@ impl Values<'_> {
         let found = match slot {
             Slot::Name(i) => self.names.get(*i).cloned(),
             Slot::Rendered(i) => self.rendered.get(*i).cloned(),
+            Slot::Grant(i) => self.grants.get(*i).cloned(),
             Slot::Computed(expression) => {
                 return expression.evaluate(self).map_or(Bind::Null, |n| Bind::Int(n.max(0)));
             }
@@ -103,7 +109,7 @@ impl Text {
     pub fn new(parts: Vec<Part>, dialect: Dialect) -> Self {
         let mut text = Self { parts, dialect, joined: None };
         if !text.parts.iter().any(|part| matches!(part, Part::List { .. })) {
-            let nothing = Values { names: &[], rendered: &[] };
+            let nothing = Values { names: &[], rendered: &[], grants: &[] };
             let (joined, slots) = text.write(&nothing, &mut Vec::new());
             text.joined = Some(Joined { text: joined.into(), slots });
         }
@@ -126,12 +132,9 @@ impl Text {
         found.into_iter()
     }
 
-    /// The index of the name whose value is at a position of the binds, where lists do not move the positions.
-    pub fn name_at(&self, position: usize) -> Option<usize> {
-        match self.joined.as_ref()?.slots.get(position)? {
-            Slot::Name(index) => Some(*index),
-            _ => None,
-        }
+    /// Where the value at a position of the binds comes from, where lists do not move the positions.
+    pub fn slot_at(&self, position: usize) -> Option<&Slot> {
+        self.joined.as_ref()?.slots.get(position)
     }
 
     /// The statement for these values: its text and the values in placeholder order.
@@ -221,7 +224,7 @@ impl Text {
 fn slot_names(slot: &Slot, found: &mut Vec<usize>) {
     match slot {
         Slot::Name(i) => found.push(*i),
-        Slot::Rendered(_) => {}
+        Slot::Rendered(_) | Slot::Grant(_) => {}
         Slot::Computed(expression) => expression_names(expression, found),
     }
 }
@@ -248,4 +251,13 @@ pub struct Statement {
     pub count: Option<Text>,
     /// Parsed as read-only, all the way down.
     pub read_only: bool,
+    /// Not to run as it is: its datasource is governed, and its rewriting for a caller begins with this.
+    pub ungoverned: Option<Ungoverned>,
+}
+
+/// A statement of a governed datasource, as it is written.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ungoverned {
+    pub text: Arc<str>,
+    pub reads: Reads,
 }

@@ -9,11 +9,12 @@ use parking_lot::Mutex;
 
 use super::bind::Bind;
 use super::dialect::Dialect;
+use super::govern::Sight;
 use super::ident;
 use super::jinja::{self, COLLECTOR, Capped, Collector, MAX_RENDER_FUEL, to_value};
 use super::lex::{self, LexError, MARK, Piece};
 use super::page::Paging;
-use super::statement::{MAX_STATEMENT_BYTES, Statement};
+use super::statement::{MAX_STATEMENT_BYTES, Statement, Ungoverned};
 
 /// Different statement texts kept for one template; beyond it the memory starts anew.
 const MAX_VARIANTS: usize = 256;
@@ -41,6 +42,8 @@ pub struct Options {
     /// Allow a procedure call.
     pub is_procedure: bool,
     pub paging: Paging,
+    /// The datasource lets nothing through but what grants say, so that every table must be known.
+    pub is_governed: bool,
 }
 
 /// What is wrong with a template.
@@ -60,6 +63,8 @@ pub enum Flaw {
     Unsafe(String),
     /// A whole table, unconditionally.
     UnboundedScan(String),
+    /// On a governed datasource: what it reads cannot be known.
+    Ungovernable(String),
 }
 
 /// A flaw and where in the template it is: a byte offset, where known.
@@ -137,7 +142,8 @@ impl Template {
             if !unbound.is_empty() {
                 return Err(unbound);
             }
-            let statement = super::page::build(source, &options).map_err(|error| vec![error])?;
+            let statement =
+                super::page::build(source, &options, None).map_err(|error| vec![error])?;
             return Ok(Self { source: Source::Fixed(Arc::new(statement)), options });
         }
         let environment = match parse(source, &options) {
@@ -172,7 +178,7 @@ impl Template {
             return Ok(Rendered { statement: statement.clone(), values });
         }
         let statement = Arc::new(
-            super::page::build(&text, &self.options)
+            super::page::build(&text, &self.options, None)
                 .map_err(|error| in_source(environment, &text, error))?,
         );
         let mut variants = variants.lock();
@@ -183,11 +189,31 @@ impl Template {
         Ok(Rendered { statement, values })
     }
 
+    /// The same statement for a caller who sees `sight` of its tables.
+    ///
+    /// # Errors
+    /// Where it cannot be rewritten.
+    pub fn govern(
+        &self,
+        ungoverned: &Ungoverned,
+        sight: &Sight,
+    ) -> Result<Statement, TemplateError> {
+        super::page::build(&ungoverned.text, &self.options, Some(sight))
+    }
+
     /// The one statement of a template without Jinja.
     pub fn fixed(&self) -> Option<&Arc<Statement>> {
         match &self.source {
             Source::Fixed(statement) => Some(statement),
             Source::Jinja { .. } => None,
+        }
+    }
+
+    /// The statements that it is known to give: all of a template without Jinja, of others those tried.
+    pub fn known(&self) -> Vec<Arc<Statement>> {
+        match &self.source {
+            Source::Fixed(statement) => vec![statement.clone()],
+            Source::Jinja { variants, .. } => variants.lock().values().cloned().collect(),
         }
     }
 

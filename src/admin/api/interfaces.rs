@@ -7,6 +7,7 @@ use std::sync::Arc;
 use axum::extract::{Path, Query, State};
 use axum::response::Response;
 use bytes::Bytes;
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::envelope::{failure, success};
@@ -14,8 +15,11 @@ use crate::access::principal::Principal;
 use crate::admin::Admin;
 use crate::definitions::interface::without_kind;
 use crate::definitions::snapshot::Interface;
+use crate::definitions::spec::interface::Caller;
+use crate::gateway::explain;
 use crate::gateway::pipeline::{TestRun, handle};
 use crate::gateway::testing::request;
+use crate::live::generation::Generation;
 use crate::observe::code::Code;
 use crate::store::audit::PrincipalKind;
 
@@ -66,7 +70,8 @@ pub async fn show(
     }
 }
 
-/// Runs an interface, whatever its status, with the parameters of the body. Answers as the data address would.
+/// Runs an interface, whatever its status, with the parameters of the body, as an operator with every role or as the caller that the
+/// body names. Answers as the data address would.
 pub async fn test(
     State(admin): State<Arc<Admin>>,
     Path(code): Path<String>,
@@ -76,43 +81,94 @@ pub async fn test(
     let Some(interface) = find(&admin, &code, query.get("version")) else {
         return failure(Code::NotFound, "There is no such interface.");
     };
-    let parameters: Map<String, Value> = if body.is_empty() {
-        Map::new()
-    } else {
-        match serde_json::from_slice::<Map<String, Value>>(&body) {
-            // Either the parameters themselves, or an object that holds them.
-            Ok(map) => match map.get("parameters") {
-                Some(Value::Object(inner)) if map.len() == 1 => inner.clone(),
-                _ => map,
-            },
-            Err(_) => return failure(Code::InvalidParam, "The body is not a JSON object."),
-        }
+    let question = match Question::parse(&body) {
+        Ok(question) => question,
+        Err(response) => return response,
     };
-    let policies = &admin.gateway.live.current().snapshot.policies;
-    let principal = Principal {
-        kind: PrincipalKind::Admin,
-        name: "admin".into(),
-        issuer: None,
-        roles: (0..policies.roles.len()).collect(),
-        claims: Map::new(),
+    let generation = admin.gateway.live.current();
+    let principal = match question.principal(&generation) {
+        Ok(principal) => principal,
+        Err(response) => return response,
     };
-    let run = TestRun { principal: principal.into(), interface: interface.clone() };
-    let request = request(&interface, &parameters);
+    let run = TestRun { principal, interface: interface.clone() };
+    let request = request(&interface, &question.parameters);
     let answer = handle(&admin.gateway, request, IpAddr::V4(Ipv4Addr::LOCALHOST), Some(&run)).await;
     answer.map(axum::body::Body::new)
 }
 
-fn find(admin: &Admin, code: &str, version: Option<&String>) -> Option<Arc<Interface>> {
-    let generation = admin.gateway.live.current();
-    let versions: Vec<&Arc<Interface>> = generation.snapshot.versions(code).collect();
-    let found = if let Some(version) = version {
-        versions.iter().find(|interface| interface.version.to_string() == *version)
-    } else {
-        let marked = versions.iter().find(|interface| interface.is_default);
-        let callable = || versions.iter().rfind(|interface| interface.is_callable());
-        marked.or_else(callable).or(versions.last())
+/// Explains what a caller would get of an interface, and why.
+pub async fn explain(
+    State(admin): State<Arc<Admin>>,
+    Path(code): Path<String>,
+    Query(query): Query<HashMap<String, String>>,
+    body: Bytes,
+) -> Response {
+    let Some(interface) = find(&admin, &code, query.get("version")) else {
+        return failure(Code::NotFound, "There is no such interface.");
     };
-    found.map(|interface| Arc::clone(interface))
+    let question = match Question::parse(&body) {
+        Ok(question) => question,
+        Err(response) => return response,
+    };
+    let generation = admin.gateway.live.current();
+    let principal = match question.principal(&generation) {
+        Ok(principal) => principal,
+        Err(response) => return response,
+    };
+    let explanation =
+        explain::explain(&generation, &interface, &principal, &question.parameters).await;
+    success(serde_json::to_value(explanation).unwrap_or_default(), json!({}))
+}
+
+/// What a test run or an explanation is asked with.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Question {
+    /// A consumer or role by name, or a token with `roles` and `claims`.
+    #[serde(rename = "as")]
+    caller: Option<Caller>,
+    /// Claims of the caller, over those it has.
+    claims: Map<String, Value>,
+    parameters: Map<String, Value>,
+}
+
+impl Question {
+    /// Takes a body: an object with these keys, or the parameters themselves.
+    fn parse(body: &Bytes) -> Result<Self, Response> {
+        if body.is_empty() {
+            return Ok(Self::default());
+        }
+        let map = serde_json::from_slice::<Map<String, Value>>(body)
+            .map_err(|_| failure(Code::InvalidParam, "The body is not a JSON object."))?;
+        let is_question = map.get("parameters").is_none_or(Value::is_object)
+            && map.keys().all(|key| ["as", "claims", "parameters"].contains(&key.as_str()));
+        if !is_question {
+            return Ok(Self { parameters: map, ..Self::default() });
+        }
+        serde_json::from_value(map.into()).map_err(|_| {
+            let text = "`as` is a name or an object with `roles` and `claims`; `claims` and `parameters` are objects.";
+            failure(Code::InvalidParam, text)
+        })
+    }
+
+    /// Who asks: the operator with every role where nobody is named.
+    fn principal(&self, generation: &Generation) -> Result<Arc<Principal>, Response> {
+        if self.caller.is_none() && self.claims.is_empty() {
+            return Ok(Arc::new(Principal {
+                kind: PrincipalKind::Admin,
+                name: "admin".into(),
+                issuer: None,
+                roles: (0..generation.snapshot.policies.roles.len()).collect(),
+                claims: Map::new(),
+            }));
+        }
+        explain::caller(generation, self.caller.as_ref(), &self.claims)
+            .ok_or_else(|| failure(Code::InvalidParam, "`as` names no consumer and no role."))
+    }
+}
+
+fn find(admin: &Admin, code: &str, version: Option<&String>) -> Option<Arc<Interface>> {
+    admin.gateway.live.current().snapshot.find(code, version.map(String::as_str)).cloned()
 }
 
 fn definition(interface: &Interface) -> Value {

@@ -49,6 +49,9 @@ pub struct Datasource {
     /// Sessions are read-only.
     #[serde(default = "yes")]
     pub read_only: bool,
+    /// Closed to whatever no role grants by its `data`; else interfaces alone decide.
+    #[serde(default)]
+    pub governed: bool,
     /// Connection pool.
     #[serde(default)]
     pub pool: Pool,

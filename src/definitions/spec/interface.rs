@@ -329,10 +329,10 @@ pub struct MetricsSwitch {
 pub struct TestCase {
     /// What it shows.
     pub name: String,
-    /// Consumer or role that calls; none: anonymous.
+    /// Who calls: a consumer or role by name, or a token with `roles` and `claims`; none: anonymous.
     #[serde(default, rename = "as")]
-    pub caller: Option<String>,
-    /// Claims of the caller, over those it has.
+    pub caller: Option<Caller>,
+    /// Claims of the caller, over those it has; without `as`: a token without roles.
     #[serde(default)]
     pub claims: Map<String, Value>,
     /// Parameters of the call.
@@ -341,6 +341,28 @@ pub struct TestCase {
     /// What the answer must be.
     #[serde(default)]
     pub expect: Expect,
+}
+
+/// Who calls in a test.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Caller {
+    /// A consumer, else a role.
+    Name(String),
+    /// A token.
+    Token(TokenCaller),
+}
+
+/// A token that calls in a test.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct TokenCaller {
+    /// Its subject.
+    pub name: Option<String>,
+    /// Roles it has.
+    pub roles: Vec<String>,
+    /// Claims it has.
+    pub claims: Map<String, Value>,
 }
 
 /// What an answer must be; what is not given is not looked at.

@@ -9,7 +9,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::cancel::{self, Cancel};
 use super::decode::{ReadRow, columns_of};
-use super::{bind, error, init};
+use super::{bind, error, hmac, init};
 use crate::engines::{Column, Done, EngineConfig, EngineError, Flow, Query, RowSink};
 
 /// Prepared statements that a connection keeps.
@@ -104,6 +104,7 @@ fn connect(config: &EngineConfig) -> rusqlite::Result<Connection> {
     connection.set_limit(Limit::SQLITE_LIMIT_SQL_LENGTH, MAX_SQL_BYTES)?;
     connection.set_limit(Limit::SQLITE_LIMIT_LIKE_PATTERN_LENGTH, MAX_PATTERN_BYTES)?;
     connection.set_prepared_statement_cache_capacity(MAX_STATEMENTS);
+    hmac::register(&connection)?;
     connection.execute_batch(SETTINGS)?;
     if config.read_only {
         connection.execute_batch("PRAGMA query_only=ON;")?;

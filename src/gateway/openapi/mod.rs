@@ -1,6 +1,7 @@
 //! `/openapi.json`: `OpenAPI` 3.1 of what the caller may call.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, VARY};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
@@ -33,7 +34,7 @@ pub async fn answer(
     exchange: &Exchange,
     method: &Method,
     headers: &HeaderMap,
-    principal: &Principal,
+    principal: &Arc<Principal>,
 ) -> Result<Response<Body>, ApiError> {
     const ALLOWED: &str = "GET, HEAD, OPTIONS";
     if method == Method::OPTIONS {
@@ -59,10 +60,13 @@ pub async fn answer(
     Ok(response)
 }
 
-fn document(exchange: &Exchange, principal: &Principal) -> Value {
+fn document(exchange: &Exchange, principal: &Arc<Principal>) -> Value {
     let snapshot = &exchange.generation.snapshot;
-    let may_call =
-        |interface: &Interface| authorize(principal, interface, &snapshot.policies).is_ok();
+    let rights = &exchange.generation.rights;
+    let may_call = |interface: &Interface| {
+        authorize(principal, interface, &snapshot.policies).is_ok()
+            && rights.of(principal, interface, &snapshot.policies).is_ok()
+    };
     let (mut paths, mut schemas, mut tags) = (Map::new(), Map::new(), BTreeSet::new());
     for route in &snapshot.routes.entries {
         let versions = versions(&snapshot.interfaces, route);
@@ -102,7 +106,7 @@ fn document(exchange: &Exchange, principal: &Principal) -> Value {
 }
 
 /// The versions behind a path, the one that answers without `version` first, then the highest first.
-fn versions<'a>(interfaces: &'a [std::sync::Arc<Interface>], route: &Route) -> Vec<&'a Interface> {
+fn versions<'a>(interfaces: &'a [Arc<Interface>], route: &Route) -> Vec<&'a Interface> {
     let rest = route.versions.iter().rev().copied().filter(|index| Some(*index) != route.default);
     route.default.into_iter().chain(rest).map(|index| &*interfaces[index]).collect()
 }

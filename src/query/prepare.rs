@@ -1,0 +1,164 @@
+//! From a template to the statement that runs for one caller. Every query of a datasource comes from here, and on a governed one
+//! it is rewritten to what the caller may see.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::execute::{Call, Failure};
+use crate::access::rights::{Granted, Rewritten};
+use crate::definitions::snapshot::Binding;
+use crate::definitions::spec::interface::QueryType;
+use crate::engines::catalog::{self, SHAPE_TTL};
+use crate::engines::{EngineError, Query};
+use crate::sql::fragment::Reference;
+use crate::sql::govern::Sight;
+use crate::sql::statement::{Slot, Statement, Text, Ungoverned, Values};
+use crate::sql::template::{Flaw, Template, TemplateError};
+use crate::sql::view::View;
+
+/// A statement with its values, ready to run.
+#[derive(Clone, Debug)]
+pub struct Prepared {
+    statement: Arc<Statement>,
+    pub query: Query,
+    /// Counts the rows of the query, where it comes in pages that are counted.
+    pub count: Option<Query>,
+    /// Columns of its tables that the caller does not see.
+    hidden: Vec<String>,
+}
+
+/// Prepares a template of the call's interface.
+///
+/// # Errors
+/// Where it does not render, or the caller may not see what it reads.
+pub async fn prepare(call: &Call, template: &Template) -> Result<Prepared, Failure> {
+    let names = &call.scope.values;
+    let rendered = template.render(names).map_err(refused)?;
+    let (statement, grants, hidden) = match (&rendered.statement.ungoverned, &call.granted) {
+        (None, _) => (rendered.statement, Vec::new(), Vec::new()),
+        (Some(ungoverned), Some(granted)) => {
+            let rights = &granted.rights;
+            let rewritten = match rights.rewritten(&rendered.statement, SHAPE_TTL) {
+                Some(rewritten) => rewritten,
+                None => {
+                    let sight = sight(call, granted, ungoverned).await?;
+                    let statement = template.govern(ungoverned, &sight).map_err(refused)?;
+                    let hidden = sight.views.values().flat_map(|view| view.hidden.clone());
+                    let hidden = hidden.collect();
+                    let new =
+                        Rewritten::new(&rendered.statement, statement, sight.references, hidden);
+                    rights.remember(new.clone());
+                    new
+                }
+            };
+            let values = granted.values(&rewritten.references);
+            (rewritten.statement, values, rewritten.hidden)
+        }
+        (Some(_), None) => {
+            return Err(Failure::NotGranted("the call has no rights with it".to_owned()));
+        }
+    };
+    let interface = &call.interface;
+    // What was not proved to be read-only may change something, so it never shares a connection or runs twice.
+    let proved = interface.caps.is_some() || interface.datasource.spec.read_only;
+    let read_only = statement.read_only && proved && interface.query.kind == QueryType::Sql;
+    let query = |text: &Text| {
+        let values = Values { names, rendered: &rendered.values, grants: &grants };
+        let (sql, binds) = text.bind(&values);
+        Query { sql, binds, deadline: call.deadline, read_only }
+    };
+    Ok(Prepared {
+        query: query(&statement.query),
+        count: statement.count.as_ref().map(query),
+        statement,
+        hidden,
+    })
+}
+
+fn refused(error: TemplateError) -> Failure {
+    match error.flaw {
+        Flaw::Unsafe(text) | Flaw::UnboundedScan(text) => Failure::Refused(text),
+        Flaw::Ungovernable(text) => Failure::NotGranted(text),
+        Flaw::Render(text)
+        | Flaw::Template(text)
+        | Flaw::Sql(text)
+        | Flaw::UnsafeValue(text)
+        | Flaw::Unbound(text) => Failure::Render(text),
+    }
+}
+
+/// What the caller sees of the tables that a statement reads.
+async fn sight(call: &Call, granted: &Granted, ungoverned: &Ungoverned) -> Result<Sight, Failure> {
+    let dialect = call.interface.datasource.dialect;
+    let rights = &granted.rights;
+    let reads = &ungoverned.reads;
+    if let Some(name) = reads.functions.iter().find(|name| !rights.has_function(name)) {
+        return Err(Failure::NotGranted(format!("the function `{name}` is not granted")));
+    }
+    let mut references: Vec<Reference> = Vec::new();
+    let mut views = HashMap::with_capacity(reads.tables.len());
+    for table in &reads.tables {
+        let shape = catalog::shape(&call.source, table, call.deadline).await?;
+        let Some(shape) = shape else {
+            return Err(Failure::NotGranted(format!("the database has no table `{table}`")));
+        };
+        let grants = rights
+            .covering(table)
+            .filter(|grant| grant.tables.as_ref().is_some_and(|tables| tables.covers(&shape)));
+        let rules: Vec<_> = grants.map(|grant| &grant.rule).collect();
+        let view = View::of(&shape, &rules, dialect, &mut references);
+        views.insert(table.clone(), view.map_err(Failure::NotGranted)?);
+    }
+    Ok(Sight { views, references })
+}
+
+impl Prepared {
+    /// The text of the statement, as the database gets it.
+    pub fn sql(&self) -> &str {
+        &self.query.sql
+    }
+
+    /// What an error of the database means to the caller: which parameter it is, or that a column is not there for it.
+    pub fn blame(&self, error: EngineError, call: &Call) -> Failure {
+        match &error {
+            EngineError::BadValue { position: Some(position), message } => {
+                match self.statement.query.slot_at(*position) {
+                    Some(Slot::Name(name)) => {
+                        let binding = call.interface.query.bindings.get(*name);
+                        if let Some(Binding::Parameter(index)) = binding
+                            && let Some(parameter) = call.interface.parameters.get(*index)
+                        {
+                            let parameter = parameter.name.clone();
+                            return Failure::Unfit { parameter, cause: message.clone() };
+                        }
+                    }
+                    Some(Slot::Grant(_)) => {
+                        let cause = format!("a claim does not fit its column: {message}");
+                        return Failure::NotGranted(cause);
+                    }
+                    _ => {}
+                }
+            }
+            EngineError::Statement { message, .. } => {
+                if let Some(granted) = &call.granted {
+                    // The tables may not be what they were.
+                    granted.rights.forget();
+                    call.source.shapes().forget();
+                }
+                if self.names_hidden(message) {
+                    return Failure::NotGranted(message.clone());
+                }
+            }
+            _ => {}
+        }
+        error.into()
+    }
+
+    /// Whether the database misses a column, and it is one that is hidden from the caller.
+    fn names_hidden(&self, message: &str) -> bool {
+        let message = message.to_lowercase();
+        let misses = ["column", "field"].iter().any(|word| message.contains(word))
+            && ["does not exist", "unknown", "no such"].iter().any(|word| message.contains(word));
+        misses && self.hidden.iter().any(|column| message.contains(&column.to_lowercase()))
+    }
+}

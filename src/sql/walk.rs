@@ -1,0 +1,236 @@
+//! Walks a query to the tables and functions it reaches, through every level, knowing which names are common table expressions.
+
+use std::ops::ControlFlow;
+
+use sqlparser::ast::{
+    BinaryOperator, Expr, ObjectName, Query, Select, SelectItem, SelectItemQualifiedWildcardKind,
+    SetExpr, TableFactor, VisitMut, VisitorMut, With,
+};
+
+use super::dialect::Dialect;
+use super::functions;
+use super::relation::{Relation, fold};
+
+/// Why a statement cannot be governed: what it reads cannot be known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Obstacle {
+    pub text: String,
+    /// Where to look for it: a regular expression for what it begins with in the text.
+    pub pattern: String,
+}
+
+impl Obstacle {
+    /// An obstacle that begins with `word`.
+    pub fn new(text: impl Into<String>, word: &str) -> Self {
+        Self { text: text.into(), pattern: regex::escape(word) }
+    }
+}
+
+/// What happens on the way.
+pub trait Walker {
+    /// A table or view, which may be replaced. What takes its place is not walked.
+    ///
+    /// # Errors
+    /// Ends the walk.
+    fn table(&mut self, relation: Relation, factor: &mut TableFactor) -> Result<(), Obstacle>;
+
+    /// A function that is not known to compute only, by its name in lower case, with its schema where it is written.
+    ///
+    /// # Errors
+    /// Ends the walk.
+    fn function(&mut self, name: String) -> Result<(), Obstacle>;
+}
+
+/// Walks a query.
+///
+/// # Errors
+/// The first obstacle.
+pub fn walk(query: &mut Query, dialect: Dialect, walker: &mut impl Walker) -> Result<(), Obstacle> {
+    let mut walk = Walk { dialect, walker, scopes: Vec::new(), withs: Vec::new() };
+    match VisitMut::visit(query, &mut walk) {
+        ControlFlow::Break(obstacle) => Err(*obstacle),
+        ControlFlow::Continue(()) => Ok(()),
+    }
+}
+
+/// The name of a function in lower case, with its schema where it is written; `None` where it is known to compute only.
+pub fn unknown_function(name: &ObjectName, dialect: Dialect) -> Option<String> {
+    let parts: Option<Vec<String>> =
+        name.0.iter().map(|part| part.as_ident().map(|ident| fold(ident, dialect))).collect();
+    let parts = parts.unwrap_or_else(|| vec![name.to_string()]);
+    let called = match parts.as_slice() {
+        [only] => Some(only),
+        [schema, called] if dialect == Dialect::Postgres && schema == "pg_catalog" => Some(called),
+        _ => None,
+    };
+    let is_known =
+        called.is_some_and(|called| functions::is_known(&called.to_ascii_lowercase(), dialect));
+    (!is_known).then(|| parts.join(".").to_ascii_lowercase())
+}
+
+type Flow = ControlFlow<Box<Obstacle>>;
+
+struct Walk<'a, W> {
+    dialect: Dialect,
+    walker: &'a mut W,
+    /// Names of common table expressions, outermost first.
+    scopes: Vec<Vec<String>>,
+    /// The WITH clauses of the queries under way, which are walked by hand.
+    withs: Vec<Option<With>>,
+}
+
+impl<W: Walker> Walk<'_, W> {
+    /// Walks the expressions of a WITH clause, each seeing the names that it sees in the dialect.
+    fn with(&mut self, with: &mut With) -> Flow {
+        let names: Vec<String> =
+            with.cte_tables.iter().map(|cte| fold(&cte.alias.name, self.dialect)).collect();
+        for (i, cte) in with.cte_tables.iter_mut().enumerate() {
+            let seen = match (self.dialect, with.recursive) {
+                (Dialect::Sqlite, _) | (Dialect::Postgres, true) => names.len(),
+                (Dialect::MySql, true) => i + 1,
+                (_, false) => i,
+            };
+            self.scopes.push(names[..seen].to_vec());
+            let flow = cte.query.visit(self);
+            self.scopes.pop();
+            flow?;
+        }
+        self.scopes.push(names);
+        ControlFlow::Continue(())
+    }
+
+    fn is_common_table(&self, relation: &Relation) -> bool {
+        relation.schema.is_none() && self.scopes.iter().any(|names| names.contains(&relation.name))
+    }
+
+    fn function(&mut self, name: &ObjectName) -> Flow {
+        match unknown_function(name, self.dialect) {
+            Some(name) => flow(self.walker.function(name)),
+            None => ControlFlow::Continue(()),
+        }
+    }
+}
+
+fn flow(result: Result<(), Obstacle>) -> Flow {
+    match result {
+        Ok(()) => ControlFlow::Continue(()),
+        Err(obstacle) => ControlFlow::Break(Box::new(obstacle)),
+    }
+}
+
+fn stop(text: impl Into<String>, word: &str) -> Flow {
+    ControlFlow::Break(Box::new(Obstacle::new(text, word)))
+}
+
+impl<W: Walker> VisitorMut for Walk<'_, W> {
+    type Break = Box<Obstacle>;
+
+    fn pre_visit_query(&mut self, query: &mut Query) -> Flow {
+        let has_more = query.for_clause.is_some()
+            || query.settings.is_some()
+            || query.format_clause.is_some()
+            || !query.pipe_operators.is_empty();
+        if has_more {
+            return stop("the query has clauses that no dialect here knows", "");
+        }
+        let mut with = query.with.take();
+        match &mut with {
+            Some(with) => self.with(with)?,
+            None => self.scopes.push(Vec::new()),
+        }
+        self.withs.push(with);
+        plain_sources(&query.body)
+    }
+
+    fn post_visit_query(&mut self, query: &mut Query) -> Flow {
+        self.scopes.pop();
+        query.with = self.withs.pop().flatten();
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_select(&mut self, select: &mut Select) -> Flow {
+        let has_more = !select.lateral_views.is_empty()
+            || select.prewhere.is_some()
+            || !select.connect_by.is_empty()
+            || select.exclude.is_some();
+        if has_more {
+            return stop("the query has clauses that no dialect here knows", "");
+        }
+        for item in &mut select.projection {
+            if let SelectItem::QualifiedWildcard(
+                SelectItemQualifiedWildcardKind::ObjectName(name),
+                _,
+            ) = item
+            {
+                keep_last(&mut name.0, 1);
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// After its arguments, so that what replaces a table is not walked.
+    fn post_visit_table_factor(&mut self, factor: &mut TableFactor) -> Flow {
+        match factor {
+            TableFactor::Table { name, args: Some(_), .. } | TableFactor::Function { name, .. } => {
+                let name = name.clone();
+                self.function(&name)
+            }
+            TableFactor::Table { name, .. } => {
+                let Some(relation) = Relation::of(name, self.dialect) else {
+                    return stop(
+                        format!("`{name}` is no table of one database"),
+                        &name.to_string(),
+                    );
+                };
+                if self.is_common_table(&relation) || relation.is_dual(self.dialect) {
+                    return ControlFlow::Continue(());
+                }
+                flow(self.walker.table(relation, factor))
+            }
+            TableFactor::Derived { .. }
+            | TableFactor::NestedJoin { .. }
+            | TableFactor::UNNEST { .. }
+            | TableFactor::JsonTable { .. }
+            | TableFactor::XmlTable { .. } => ControlFlow::Continue(()),
+            _ => stop("FROM holds what no dialect here knows", "FROM"),
+        }
+    }
+
+    fn pre_visit_expr(&mut self, expr: &mut Expr) -> Flow {
+        match expr {
+            Expr::Function(function) => {
+                let name = function.name.clone();
+                self.function(&name)
+            }
+            Expr::CompoundIdentifier(parts) => {
+                keep_last(parts, 2);
+                ControlFlow::Continue(())
+            }
+            Expr::QualifiedWildcard(name, _) => {
+                keep_last(&mut name.0, 1);
+                ControlFlow::Continue(())
+            }
+            Expr::BinaryOp { op: BinaryOperator::PGCustomBinaryOperator(_), .. } => {
+                stop("operators named by their schema can be anything", "OPERATOR")
+            }
+            _ => ControlFlow::Continue(()),
+        }
+    }
+}
+
+/// `TABLE t`, whose name the parser does not keep as it is written, hides in set operations too.
+fn plain_sources(body: &SetExpr) -> Flow {
+    match body {
+        SetExpr::Table(_) => stop("`TABLE t` is not followed; write `SELECT * FROM t`", "TABLE"),
+        SetExpr::SetOperation { left, right, .. } => {
+            plain_sources(left)?;
+            plain_sources(right)
+        }
+        _ => ControlFlow::Continue(()),
+    }
+}
+
+/// Of `schema.table.column` and `schema.table` what they are within the query, whose tables have names of their own.
+fn keep_last<T>(parts: &mut Vec<T>, kept: usize) {
+    parts.drain(..parts.len().saturating_sub(kept));
+}
