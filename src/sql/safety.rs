@@ -86,7 +86,7 @@ impl Walk {
             return ControlFlow::Continue(());
         };
         let called = last.value.to_ascii_lowercase();
-        match functions::refusal(&called, self.dialect) {
+        match functions::refusal(name, self.dialect) {
             Some(reason) => ControlFlow::Break(Refusal::new(
                 format!("the function `{called}` is refused: {reason}"),
                 format!(r"{}\b", regex::escape(&called)),
