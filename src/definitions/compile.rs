@@ -37,6 +37,11 @@ pub struct Sources {
 }
 
 impl Sources {
+    /// Whether there may be documents of a kind that could not be read.
+    pub fn has_unread(&self, kind: Kind) -> bool {
+        self.unread.contains(kind.folder())
+    }
+
     /// Whether something of this name is defined, or may be: a problem elsewhere must not make every mention of it one.
     pub fn may_exist(&self, kind: Kind, name: &str) -> bool {
         self.unread.contains(kind.folder()) || self.declared.contains(&(kind, name.to_owned()))
@@ -81,7 +86,9 @@ fn compile_here(tree: &Tree) -> Result<Snapshot, Vec<Problem>> {
     let interfaces: Vec<Arc<Interface>> = interfaces.into_iter().map(Arc::new).collect();
     let routes = route::routes(&interfaces, &sources, &mut problems);
     let policies = policy::compile(&sources, tree, &datasources, &interfaces, &mut problems);
-    advice::give(&sources, &interfaces, &policies, &mut problems);
+    if !problems.iter().any(Problem::is_error) {
+        advice::give(&sources, &interfaces, &policies, &mut problems);
+    }
     references(&sources, &mut problems);
     problems.sort();
     problems.dedup();

@@ -361,6 +361,13 @@ impl Role {
         self.grants.get(index / 64).is_some_and(|word| word >> (index % 64) & 1 == 1)
     }
 
+    /// What it grants, with the datasource.
+    pub fn all_data(&self) -> impl Iterator<Item = (&str, &Arc<Grant>)> {
+        self.data
+            .iter()
+            .flat_map(|(id, grants)| grants.iter().map(move |grant| (id.as_str(), grant)))
+    }
+
     /// What it grants of a datasource.
     pub fn data(&self, datasource: &str) -> &[Arc<Grant>] {
         self.data.get(datasource).map_or(&[], Vec::as_slice)

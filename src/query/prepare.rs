@@ -159,6 +159,13 @@ impl Prepared {
         let message = message.to_lowercase();
         let misses = ["column", "field"].iter().any(|word| message.contains(word))
             && ["does not exist", "unknown", "no such"].iter().any(|word| message.contains(word));
-        misses && self.hidden.iter().any(|column| message.contains(&column.to_lowercase()))
+        let is_word = |c: char| c.is_alphanumeric() || c == '_' || c == '$';
+        let words = || message.split(|c| !is_word(c));
+        // A name of several words is looked for as it is.
+        misses
+            && self.hidden.iter().map(|column| column.to_lowercase()).any(|column| {
+                words().any(|word| word == column)
+                    || !column.chars().all(is_word) && message.contains(&column)
+            })
     }
 }

@@ -9,6 +9,15 @@ pub enum Dialect {
 }
 
 impl Dialect {
+    /// Columns that every table has and `*` does not give.
+    pub fn system_columns(self) -> &'static [&'static str] {
+        match self {
+            Self::Sqlite => &["rowid", "_rowid_", "oid"],
+            Self::Postgres => &["ctid", "tableoid", "xmin", "xmax", "cmin", "cmax"],
+            Self::MySql => &[],
+        }
+    }
+
     /// Quotes an identifier so that any text is safe inside it.
     pub fn quote(self, identifier: &str) -> String {
         let quote = if self == Self::MySql { '`' } else { '"' };

@@ -99,6 +99,9 @@ pub fn govern(
     dialect: Dialect,
 ) -> Result<(), Obstacle> {
     let is_fenced = may_fail(query, dialect);
+    if dialect == Dialect::MySql {
+        keep_names(&mut query.body);
+    }
     walk(query, dialect, &mut Rewrite { sight, dialect, is_fenced })?;
     let _ = VisitMut::visit(query, &mut Renumber { first: parts.len() });
     parts.extend(sight.references.iter().enumerate().map(|(number, reference)| {
@@ -111,6 +114,29 @@ pub fn govern(
         }
     }));
     Ok(())
+}
+
+/// Names the outermost columns as they are written: MySQL would take the case of the letters from the sub-query.
+fn keep_names(body: &mut SetExpr) {
+    match body {
+        SetExpr::Select(select) => {
+            for item in &mut select.projection {
+                let name = match item {
+                    SelectItem::UnnamedExpr(Expr::Identifier(name)) => Some(name.clone()),
+                    SelectItem::UnnamedExpr(Expr::CompoundIdentifier(names)) => {
+                        names.last().cloned()
+                    }
+                    _ => None,
+                };
+                if let (SelectItem::UnnamedExpr(expr), Some(alias)) = (&*item, name) {
+                    *item = SelectItem::ExprWithAlias { expr: expr.clone(), alias };
+                }
+            }
+        }
+        SetExpr::SetOperation { left, .. } => keep_names(left),
+        SetExpr::Query(query) => keep_names(&mut query.body),
+        _ => {}
+    }
 }
 
 struct Rewrite<'a> {

@@ -118,7 +118,8 @@ impl View {
             return Err(format!("no column of `{shape}` is granted"));
         }
         let rows = of.any_row();
-        let is_whole = !changed && hidden.is_empty();
+        hidden.extend(dialect.system_columns().iter().map(|column| (*column).to_owned()));
+        let is_whole = !changed && columns.len() == shape.columns.len();
         Ok(Self { table, columns: (!is_whole).then_some(columns), rows, hidden })
     }
 }
@@ -189,8 +190,8 @@ impl Of<'_> {
         if everywhere(&plain) || (!plain.is_empty() && self.rows_shown(&plain).is_none()) {
             return Ok(Some(self.plain(column)));
         }
-        let as_text = kind != ColumnType::Text
-            && masked.iter().any(|(_, mask)| mask.makes_text(kind));
+        let as_text =
+            kind != ColumnType::Text && masked.iter().any(|(_, mask)| mask.makes_text(kind));
         let mut cases: Vec<(Option<Expr>, Expr)> = Vec::new();
         if !plain.is_empty() {
             let value = self.plain(column);

@@ -109,7 +109,8 @@ fn problems(tree: &Tree) -> Vec<Problem> {
 fn prepare(snapshot: Snapshot) -> Vec<Problem> {
     let root = tempfile::tempdir().unwrap();
     let observer = Observer::new(Metrics::new().into());
-    Generation::prepare(snapshot, None, root.path(), None, &observer).warnings
+    let key = tidegate::access::mask_key::MaskKey::ephemeral().into();
+    Generation::prepare(snapshot, None, root.path(), None, &observer, &key).warnings
 }
 
 /// The problems as they stand beside a fixture, whose own name is left out.

@@ -18,6 +18,7 @@ mod engine_sqlite;
 mod failures;
 mod fixtures;
 mod forms;
+mod governed;
 mod limits;
 mod manners;
 mod openapi;

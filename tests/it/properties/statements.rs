@@ -70,6 +70,7 @@ fn template(source: &str, dialect: Dialect) -> Template {
         is_safe: true,
         is_procedure: false,
         paging: Paging::None,
+        is_governed: false,
     };
     Template::compile(source, options).unwrap_or_else(|errors| panic!("{source}: {errors:?}"))
 }
@@ -78,7 +79,7 @@ fn template(source: &str, dialect: Dialect) -> Template {
 fn bound(template: &Template, input: &Input) -> (String, Vec<Bind>) {
     let names = input.binds();
     let rendered = template.render(&names).unwrap_or_else(|error| panic!("{input:?}: {error:?}"));
-    let values = Values { names: &names, rendered: &rendered.values };
+    let values = Values { names: &names, rendered: &rendered.values, grants: &[] };
     let (text, binds) = rendered.statement.query.bind(&values);
     (text.to_string(), binds)
 }
