@@ -7,6 +7,8 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
+use crate::definitions::load::hex;
+
 /// Name of the file in the data directory.
 pub const FILE: &str = "mask-key";
 /// Block of SHA-256, in bytes.
@@ -34,7 +36,7 @@ impl MaskKey {
         let digest = Sha256::digest(key);
         let key = if key.len() > BLOCK_BYTES { digest.as_slice() } else { key };
         block[..key.len()].copy_from_slice(key);
-        let pad = |with: u8| block.iter().map(|byte| format!("{:02x}", byte ^ with)).collect();
+        let pad = |with: u8| hex(&block.map(|byte| byte ^ with));
         Self { inner: pad(0x36), outer: pad(0x5c) }
     }
 
@@ -56,7 +58,7 @@ impl MaskKey {
             }
             Ok(text) => Ok(Self::new(text.trim().as_bytes())),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let text = crate::definitions::load::hex(&rand::random::<[u8; 32]>());
+                let text = hex(&rand::random::<[u8; 32]>());
                 if let Some(folder) = path.parent() {
                     fs::create_dir_all(folder)?;
                 }

@@ -100,7 +100,7 @@ pub fn run(arguments: &Arguments) -> ExitCode {
 
 async fn one(
     gateway: &Arc<Gateway>,
-    generation: &Generation,
+    generation: &Arc<Generation>,
     interface: &Arc<Interface>,
     test: &TestCase,
 ) -> Outcome {
@@ -108,7 +108,7 @@ async fn one(
     // Names that nothing defines are problems at load.
     let principal = caller(generation, test.caller.as_ref(), &test.claims)
         .unwrap_or_else(|| Arc::new(Principal::anonymous()));
-    let run = TestRun { principal, interface: interface.clone() };
+    let run = TestRun { generation: generation.clone(), principal, interface: interface.clone() };
     let request = request(interface, &test.parameters);
     let response = handle(gateway, request, IpAddr::V4(Ipv4Addr::LOCALHOST), Some(&run)).await;
     let status = response.status().as_u16();

@@ -10,6 +10,7 @@ use super::schema::Kind;
 use super::snapshot::{Entry, Interface, KnownReads, Policies, Role};
 use crate::sql::relation::Relation;
 use crate::sql::statement::Ungoverned;
+use crate::sql::template::Template;
 
 /// Warns of roles and grants that have no effect, of tables that nobody may see, and of conditions on masked columns.
 pub fn give(
@@ -52,7 +53,7 @@ impl Advice<'_> {
                 ));
             }
             found.extend(self.entries(role));
-            found.extend(role.all_data().flat_map(|(id, grant)| self.grant(id, grant)));
+            found.extend(role.all_data().filter_map(|(id, grant)| self.grant(id, grant)));
         }
         found
     }
@@ -159,7 +160,7 @@ impl Advice<'_> {
 fn masked_conditions(interface: &Interface, grant: &Grant) -> Vec<Problem> {
     let templates = std::iter::once(&interface.query.template).chain(&interface.query.total);
     let mut found = Vec::new();
-    for statement in templates.flat_map(|template| template.known()) {
+    for statement in templates.flat_map(Template::known) {
         let Some(Ungoverned { reads, .. }) = &statement.ungoverned else { continue };
         if !reads.tables.iter().any(|table| covers(grant, table)) {
             continue;

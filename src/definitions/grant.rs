@@ -52,7 +52,7 @@ impl Grant {
     /// What it reads of the caller.
     pub fn references(&self) -> impl Iterator<Item = &Reference> {
         let masks = self.rule.masks.iter().filter_map(|(_, mask)| match mask {
-            Mask::Sql(fragment) => Some(fragment),
+            Mask::Sql(fragment) => Some(&**fragment),
             _ => None,
         });
         self.rule.rows.iter().chain(masks).flat_map(|fragment| &fragment.references)
@@ -283,6 +283,10 @@ impl Report<'_> {
         }
     }
 
+    fn sql_mask(&mut self, at: &str, text: &str, dialect: Dialect) -> Option<Mask> {
+        self.fragment(at, text, dialect).map(|fragment| Mask::Sql(fragment.into()))
+    }
+
     fn masks(&mut self, columns: &Columns, dialect: Dialect) -> Option<Vec<(String, Mask)>> {
         let masks = columns.mask.iter();
         let masks: Vec<Option<(String, Mask)>> = masks
@@ -307,7 +311,7 @@ impl Report<'_> {
                 // One word alone is a slip; anything else is SQL.
                 let is_word = text.chars().all(|c| c.is_alphanumeric() || "_-".contains(c));
                 if !is_word {
-                    return self.fragment(at, text, dialect).map(Mask::Sql);
+                    return self.sql_mask(at, text, dialect);
                 }
                 let hint = match nearest(text, MASKS.iter().map(|(name, _)| *name)) {
                     Some(near) => format!("Did you mean `{near}`?"),
@@ -326,7 +330,7 @@ impl Report<'_> {
                 let step = |value: &Value| value.as_u64().filter(|step| *step >= 1).and_then(small);
                 let mask = match map.iter().next().map(|(key, value)| (key.as_str(), value)) {
                     Some(("sql", Value::String(text))) => {
-                        return self.fragment(&format!("{at}/sql"), text, dialect).map(Mask::Sql);
+                        return self.sql_mask(&format!("{at}/sql"), text, dialect);
                     }
                     Some(("round", value)) => {
                         step(value).map(|step| Mask::Round { step: Some(step) })

@@ -11,7 +11,7 @@ use super::{Bind, Cell, Column, Dialect, EngineError, Flow, Query, Row, RowSink}
 use crate::sql::relation::{ColumnType, Relation, Shape};
 
 /// How long a table is believed to have the columns it had. A table that fails a query is asked for again at once.
-pub const SHAPE_TTL: Duration = Duration::from_secs(60);
+pub const SHAPE_TTL: Duration = Duration::from_mins(1);
 /// How long a table is believed not to exist.
 const ABSENT_TTL: Duration = Duration::from_secs(5);
 /// Tables remembered for one datasource; beyond it the memory starts anew.
@@ -47,7 +47,15 @@ const SQLITE: &str = "SELECT l.schema, l.name, x.name, lower(x.type), \
 
 /// The tables of one datasource that were asked for.
 #[derive(Debug, Default)]
-pub struct Shapes(Mutex<HashMap<Relation, (Option<Arc<Shape>>, Instant)>>);
+pub struct Shapes(Mutex<HashMap<Relation, Known>>);
+
+/// What the database said of a name, and when it was asked.
+#[derive(Clone, Debug)]
+struct Known {
+    /// `None`: there is no such table.
+    shape: Option<Arc<Shape>>,
+    asked_at: Instant,
+}
 
 impl Shapes {
     /// Forgets all of them: the database does not agree with them any more.
@@ -55,11 +63,11 @@ impl Shapes {
         self.0.lock().clear();
     }
 
-    fn known(&self, relation: &Relation, now: Instant) -> Option<Option<Arc<Shape>>> {
-        let known = self.0.lock();
-        let (shape, asked_at) = known.get(relation)?;
-        let ttl = if shape.is_some() { SHAPE_TTL } else { ABSENT_TTL };
-        (now.saturating_duration_since(*asked_at) < ttl).then(|| shape.clone())
+    fn known(&self, relation: &Relation, now: Instant) -> Option<Known> {
+        let all = self.0.lock();
+        let known = all.get(relation)?;
+        let ttl = if known.shape.is_some() { SHAPE_TTL } else { ABSENT_TTL };
+        (now.saturating_duration_since(known.asked_at) < ttl).then(|| known.clone())
     }
 
     fn learn(&self, relation: &Relation, shape: Option<Arc<Shape>>, now: Instant) {
@@ -67,7 +75,7 @@ impl Shapes {
         if known.len() >= MAX_SHAPES {
             known.clear();
         }
-        known.insert(relation.clone(), (shape, now));
+        known.insert(relation.clone(), Known { shape, asked_at: now });
     }
 }
 
@@ -82,7 +90,7 @@ pub async fn shape(
 ) -> Result<Option<Arc<Shape>>, EngineError> {
     let now = Instant::now();
     if let Some(known) = source.shapes().known(relation, now) {
-        return Ok(known);
+        return Ok(known.shape);
     }
     let dialect = source.dialect();
     let optional = |text: &Option<String>| text.clone().map_or(Bind::Null, Bind::Text);

@@ -285,7 +285,7 @@ async fn tables(call: &Call) -> Vec<Table> {
             place: grant.place.clone(),
             grant: serde_json::from_str(&grant.content).unwrap_or(Value::Null),
         });
-        let name = shape.as_ref().map_or_else(|| table.to_string(), |shape| shape.to_string());
+        let name = shape.as_ref().map_or_else(|| table.to_string(), ToString::to_string);
         tables.push(Table { table: name, grants: grants.collect() });
     }
     tables

@@ -28,6 +28,7 @@ use crate::access::principal::Principal;
 use crate::definitions::fault::Fault;
 use crate::definitions::snapshot::Interface;
 use crate::definitions::spec::interface::{Audit, Location, Status};
+use crate::live::generation::Generation;
 use crate::observe::code::Code;
 use crate::observe::event::Event;
 use crate::query::encode::Format;
@@ -42,6 +43,8 @@ const OPENAPI_PATH: &str = "/openapi.json";
 /// What a test run says of itself instead of proving it.
 #[derive(Clone, Debug)]
 pub struct TestRun {
+    /// The one that principal and interface are of.
+    pub generation: Arc<Generation>,
     pub principal: Arc<Principal>,
     /// The very version to run; drafts too, but nothing that is disabled.
     pub interface: Arc<Interface>,
@@ -91,10 +94,11 @@ where
     B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
     B::Error: std::error::Error + Send + Sync + 'static,
 {
-    let generation = exchange.generation.clone();
-    if test.is_none() {
-        admit::check_framing(parts)?;
+    match test {
+        Some(test) => exchange.generation.clone_from(&test.generation),
+        None => admit::check_framing(parts)?,
     }
+    let generation = exchange.generation.clone();
     let query = parse_query(parts.uri.query().unwrap_or_default())?;
     if parts.uri.path() == OPENAPI_PATH {
         let principal = authenticate(exchange, &parts.headers)?;

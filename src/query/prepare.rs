@@ -38,18 +38,16 @@ pub async fn prepare(call: &Call, template: &Template) -> Result<Prepared, Failu
         (None, _) => (rendered.statement, Vec::new(), Vec::new()),
         (Some(ungoverned), Some(granted)) => {
             let rights = &granted.rights;
-            let rewritten = match rights.rewritten(&rendered.statement, SHAPE_TTL) {
-                Some(rewritten) => rewritten,
-                None => {
-                    let sight = sight(call, granted, ungoverned).await?;
-                    let statement = template.govern(ungoverned, &sight).map_err(refused)?;
-                    let hidden = sight.views.values().flat_map(|view| view.hidden.clone());
-                    let hidden = hidden.collect();
-                    let new =
-                        Rewritten::new(&rendered.statement, statement, sight.references, hidden);
-                    rights.remember(new.clone());
-                    new
-                }
+            let known = rights.rewritten(&rendered.statement, SHAPE_TTL);
+            let rewritten = if let Some(known) = known {
+                known
+            } else {
+                let sight = sight(call, granted, ungoverned).await?;
+                let statement = template.govern(ungoverned, &sight).map_err(refused)?;
+                let hidden = sight.views.values().flat_map(|view| view.hidden.clone()).collect();
+                let new = Rewritten::new(&rendered.statement, statement, sight.references, hidden);
+                rights.remember(new.clone());
+                new
             };
             let values = granted.values(&rewritten.references);
             (rewritten.statement, values, rewritten.hidden)

@@ -127,7 +127,8 @@ fn is_total(expr: &Expr, dialect: Dialect) -> bool {
         | Expr::TypedString(_)
         | Expr::Interval(_)
         | Expr::Wildcard(_)
-        | Expr::QualifiedWildcard(..) => true,
+        | Expr::QualifiedWildcard(..)
+        | Expr::UnaryOp { op: UnaryOperator::Not, .. } => true,
         Expr::BinaryOp { op, .. } => matches!(
             op,
             Op::And
@@ -141,7 +142,6 @@ fn is_total(expr: &Expr, dialect: Dialect) -> bool {
                 | Op::GtEq
                 | Op::Spaceship
         ),
-        Expr::UnaryOp { op: UnaryOperator::Not, .. } => true,
         Expr::Function(function) => {
             let name = function.name.0.last().and_then(|part| part.as_ident());
             let called = name.map(|name| name.value.to_ascii_lowercase()).unwrap_or_default();

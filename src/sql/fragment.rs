@@ -100,7 +100,7 @@ impl Fragment {
             references.push(reference(&paths[at], is_list)?);
             // On PostgreSQL the list is an array, which takes no brackets of its own.
             let brackets = is_list && dialect != Dialect::Postgres;
-            out.push_str(&if brackets { format!("({place})") } else { place });
+            out.extend(if brackets { ["(", &place, ")"] } else { ["", &place, ""] });
         }
         let expr = grammar::parse_expr(&out, dialect).map_err(|reason| reason.text)?;
         match safety::check_expr(&expr, dialect) {

@@ -1,5 +1,7 @@
 //! Masks: what a caller sees in place of a column's value, as an expression of each dialect. NULL stays NULL.
 
+use std::sync::Arc;
+
 use sqlparser::ast::Expr;
 
 use super::dialect::Dialect;
@@ -27,7 +29,7 @@ pub enum Mask {
     /// A multiple of `step`; `None`: no fraction, and of whole numbers the tens.
     Round { step: Option<u32> },
     /// What a policy says itself.
-    Sql(Fragment),
+    Sql(Arc<Fragment>),
 }
 
 impl Mask {

@@ -52,7 +52,8 @@ pub fn build(
         Ok(ast) => ast,
         Err(reason) if options.is_safe || options.is_governed => {
             let offset = reason.offset(text, options.dialect);
-            return Err(TemplateError::new(Flaw::Sql(reason.text), offset));
+            let flaw = if options.is_safe { Flaw::Sql } else { Flaw::Ungovernable };
+            return Err(TemplateError::new(flaw(reason.text), offset));
         }
         // What the parser does not know may still run where nobody asked for safety.
         Err(_) => return Ok(unparsed(parts, options)),
@@ -469,6 +470,7 @@ mod tests {
         let statement = build(
             "SELECT a FROM t WHERE id IN (:ids) LIMIT (:page - 1)",
             &options(Dialect::Sqlite, added),
+            None,
         );
         let names = binds(&[7, 8]);
         let (text, _) =

@@ -1,6 +1,12 @@
 //! Governed datasources: what a caller sees of tables, columns and rows, however the query asks for it.
 
+mod advice;
 mod attacks;
+mod cache;
+mod explained;
+mod masks;
+mod paths;
+mod roles;
 
 use crate::support::databases::{Bench, Kind};
 use crate::support::{Answer, KEY, Tidegate, sha256};
@@ -25,7 +31,8 @@ impl Policy<'_> {
         for (i, data) in self.roles.iter().enumerate() {
             let name = format!("{consumer}_{i}");
             let interfaces = if i == 0 { "[\"*\"]" } else { "[]" };
-            text += &format!("kind: role\nname: {name}\ninterfaces: {interfaces}\ndata:\n");
+            text += &format!("kind: role\nname: {name}\ninterfaces: {interfaces}\n");
+            text += if data.trim().is_empty() { "" } else { "data:\n" };
             for grant in data.lines().map(str::trim).filter(|grant| !grant.is_empty()) {
                 text += &format!("  - {{datasource: db, {grant}}}\n");
             }

@@ -61,7 +61,7 @@ pub async fn show(
     Path(code): Path<String>,
     Query(query): Query<HashMap<String, String>>,
 ) -> Response {
-    match find(&admin, &code, query.get("version")) {
+    match find(&admin.gateway.live.current(), &code, query.get("version")) {
         Some(interface) => success(
             definition(&interface),
             json!({ "file": interface.place.file, "line": interface.place.line }),
@@ -78,20 +78,16 @@ pub async fn test(
     Query(query): Query<HashMap<String, String>>,
     body: Bytes,
 ) -> Response {
-    let Some(interface) = find(&admin, &code, query.get("version")) else {
+    let generation = admin.gateway.live.current();
+    let Some(interface) = find(&generation, &code, query.get("version")) else {
         return failure(Code::NotFound, "There is no such interface.");
     };
-    let question = match Question::parse(&body) {
-        Ok(question) => question,
-        Err(response) => return response,
+    let (question, principal) = match Question::ask(&body, &generation) {
+        Ok(asked) => asked,
+        Err(text) => return failure(Code::InvalidParam, text),
     };
-    let generation = admin.gateway.live.current();
-    let principal = match question.principal(&generation) {
-        Ok(principal) => principal,
-        Err(response) => return response,
-    };
-    let run = TestRun { principal, interface: interface.clone() };
     let request = request(&interface, &question.parameters);
+    let run = TestRun { generation, principal, interface };
     let answer = handle(&admin.gateway, request, IpAddr::V4(Ipv4Addr::LOCALHOST), Some(&run)).await;
     answer.map(axum::body::Body::new)
 }
@@ -103,17 +99,13 @@ pub async fn explain(
     Query(query): Query<HashMap<String, String>>,
     body: Bytes,
 ) -> Response {
-    let Some(interface) = find(&admin, &code, query.get("version")) else {
+    let generation = admin.gateway.live.current();
+    let Some(interface) = find(&generation, &code, query.get("version")) else {
         return failure(Code::NotFound, "There is no such interface.");
     };
-    let question = match Question::parse(&body) {
-        Ok(question) => question,
-        Err(response) => return response,
-    };
-    let generation = admin.gateway.live.current();
-    let principal = match question.principal(&generation) {
-        Ok(principal) => principal,
-        Err(response) => return response,
+    let (question, principal) = match Question::ask(&body, &generation) {
+        Ok(asked) => asked,
+        Err(text) => return failure(Code::InvalidParam, text),
     };
     let explanation =
         explain::explain(&generation, &interface, &principal, &question.parameters).await;
@@ -133,26 +125,32 @@ struct Question {
 }
 
 impl Question {
+    /// The question of a body, and who asks it.
+    fn ask(body: &Bytes, generation: &Generation) -> Result<(Self, Arc<Principal>), &'static str> {
+        let question = Self::parse(body)?;
+        let principal = question.principal(generation)?;
+        Ok((question, principal))
+    }
+
     /// Takes a body: an object with these keys, or the parameters themselves.
-    fn parse(body: &Bytes) -> Result<Self, Response> {
+    fn parse(body: &Bytes) -> Result<Self, &'static str> {
         if body.is_empty() {
             return Ok(Self::default());
         }
         let map = serde_json::from_slice::<Map<String, Value>>(body)
-            .map_err(|_| failure(Code::InvalidParam, "The body is not a JSON object."))?;
+            .map_err(|_| "The body is not a JSON object.")?;
         let is_question = map.get("parameters").is_none_or(Value::is_object)
             && map.keys().all(|key| ["as", "claims", "parameters"].contains(&key.as_str()));
         if !is_question {
             return Ok(Self { parameters: map, ..Self::default() });
         }
         serde_json::from_value(map.into()).map_err(|_| {
-            let text = "`as` is a name or an object with `roles` and `claims`; `claims` and `parameters` are objects.";
-            failure(Code::InvalidParam, text)
+            "`as` is a name or an object with `roles` and `claims`; `claims` and `parameters` are objects."
         })
     }
 
     /// Who asks: the operator with every role where nobody is named.
-    fn principal(&self, generation: &Generation) -> Result<Arc<Principal>, Response> {
+    fn principal(&self, generation: &Generation) -> Result<Arc<Principal>, &'static str> {
         if self.caller.is_none() && self.claims.is_empty() {
             return Ok(Arc::new(Principal {
                 kind: PrincipalKind::Admin,
@@ -163,12 +161,12 @@ impl Question {
             }));
         }
         explain::caller(generation, self.caller.as_ref(), &self.claims)
-            .ok_or_else(|| failure(Code::InvalidParam, "`as` names no consumer and no role."))
+            .ok_or("`as` names no consumer and no role.")
     }
 }
 
-fn find(admin: &Admin, code: &str, version: Option<&String>) -> Option<Arc<Interface>> {
-    admin.gateway.live.current().snapshot.find(code, version.map(String::as_str)).cloned()
+fn find(generation: &Generation, code: &str, version: Option<&String>) -> Option<Arc<Interface>> {
+    generation.snapshot.find(code, version.map(String::as_str)).cloned()
 }
 
 fn definition(interface: &Interface) -> Value {
