@@ -3,6 +3,7 @@
 pub mod envelope;
 pub mod interfaces;
 pub mod metrics;
+pub mod page;
 pub mod probes;
 pub mod reload;
 pub mod status;
