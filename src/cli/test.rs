@@ -11,6 +11,7 @@ use http_body_util::BodyExt;
 use serde_json::{Value, json};
 
 use super::{Root, cannot_run};
+use crate::access::attempts::Attempts;
 use crate::access::principal::Principal;
 use crate::definitions::snapshot::Interface;
 use crate::definitions::spec::interface::{Expect, TestCase};
@@ -81,6 +82,7 @@ pub fn run(arguments: &Arguments) -> ExitCode {
         cache: AnswerCache::new(CACHE_BYTES),
         observer,
         audit: None,
+        attempts: Attempts::new(0),
         settings: GatewaySettings::default(),
     });
     let generation = live.current();

@@ -9,6 +9,7 @@ pub mod fault;
 pub mod flaw;
 pub mod format;
 pub mod interface;
+pub mod issuer;
 pub mod load;
 pub mod parameter;
 pub mod pattern;
