@@ -1,5 +1,6 @@
 //! The admin API: one file a resource.
 
+pub mod consumers;
 pub mod envelope;
 pub mod interfaces;
 pub mod metrics;
