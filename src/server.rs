@@ -19,6 +19,7 @@ use sha2::{Digest, Sha256};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::access::attempts::Attempts;
 use crate::access::mask_key::MaskKey;
 use crate::admin::router::router;
 use crate::admin::{Admin, token};
@@ -26,6 +27,7 @@ use crate::definitions::problem::Problem;
 use crate::gateway::Gateway;
 use crate::gateway::service::GatewayService;
 use crate::live::reload::Live;
+use crate::live::upkeep;
 use crate::live::watch::Watch;
 use crate::observe::Observer;
 use crate::observe::metrics::Metrics;
@@ -103,12 +105,15 @@ pub fn serve(settings: &Settings) -> Result<(), ServeError> {
         Live::start(&settings.root, None, observer.clone(), Arc::new(mask_key))
             .map_err(ServeError::Definitions)?,
     );
+    control.block_on(upkeep::restore(&live, &store))?;
+    let upkeep_task = control.spawn(upkeep::run(live.clone(), store.clone()));
     let audit = AuditLog::start(store.clone(), settings.audit, control.handle());
     let gateway = Arc::new(Gateway {
         live: live.clone(),
         cache: AnswerCache::new(settings.cache_bytes),
         observer: observer.clone(),
         audit: Some(audit.clone()),
+        attempts: Attempts::new(settings.max_auth_failures_per_minute),
         settings: settings.gateway.clone(),
     });
     let admin = Arc::new(Admin {
@@ -130,6 +135,10 @@ pub fn serve(settings: &Settings) -> Result<(), ServeError> {
         tracing::error!(%error, "audit records were lost while stopping");
     }
     drop(audit);
+    upkeep_task.abort();
+    if let Err(error) = control.block_on(upkeep::store_uses(&live, &store)) {
+        tracing::error!(%error, "the last use of keys was lost while stopping");
+    }
     control.block_on(store.close());
     control.shutdown_timeout(Duration::from_secs(CLOSE_SECONDS));
     tracing::info!("stopped");

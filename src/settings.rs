@@ -53,6 +53,9 @@ pub struct Given {
     /// Largest request body, in bytes [default: 1048576]
     #[arg(long, env = "TIDEGATE_MAX_BODY_BYTES", value_name = "BYTES")]
     max_body_bytes: Option<usize>,
+    /// Calls with bad credentials from one address, a minute; 0: any number [default: 120]
+    #[arg(long, env = "TIDEGATE_MAX_AUTH_FAILURES_PER_MINUTE", value_name = "COUNT")]
+    max_auth_failures_per_minute: Option<u32>,
     /// Memory of cached answers, in bytes [default: 268435456]
     #[arg(long, env = "TIDEGATE_CACHE_BYTES", value_name = "BYTES")]
     cache_bytes: Option<u64>,
@@ -83,6 +86,8 @@ pub struct Settings {
     pub store_url: String,
     pub mask_key_file: PathBuf,
     pub cache_bytes: u64,
+    /// Calls with bad credentials from one address; 0: any number.
+    pub max_auth_failures_per_minute: u32,
     pub drain_timeout: Duration,
     pub log_format: LogFormat,
     pub log_filter: String,
@@ -146,6 +151,10 @@ impl Given {
                 .map_or_else(|| data_dir.join(mask_key::FILE), |file| root.join(file)),
             data_dir,
             cache_bytes: self.cache_bytes.or(file.cache_bytes).unwrap_or(256 << 20),
+            max_auth_failures_per_minute: self
+                .max_auth_failures_per_minute
+                .or(file.max_auth_failures_per_minute)
+                .unwrap_or(120),
             drain_timeout: Duration::from_millis(
                 self.drain_timeout_ms.or(file.drain_timeout_ms).unwrap_or(30_000),
             ),

@@ -106,7 +106,7 @@ impl Limiter {
 }
 
 /// An IPv6 caller owns a /64, so that is what counts as its address.
-fn network(ip: IpAddr) -> IpAddr {
+pub(super) fn network(ip: IpAddr) -> IpAddr {
     match ip {
         IpAddr::V4(_) => ip,
         IpAddr::V6(v6) => {

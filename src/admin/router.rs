@@ -9,7 +9,7 @@ use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::{get, post};
 
-use super::api::{envelope, interfaces, metrics, probes, reload, status};
+use super::api::{consumers, envelope, interfaces, metrics, probes, reload, status};
 use super::{Admin, token};
 use crate::observe::code::Code;
 
@@ -18,6 +18,7 @@ pub fn router(admin: Arc<Admin>) -> Router {
     let api = Router::new()
         .route("/api/status", get(status::show))
         .route("/api/reload", post(reload::run))
+        .route("/api/consumers", get(consumers::list))
         .route("/api/dataservice/interfaces", get(interfaces::list))
         .route("/api/dataservice/interfaces/{code}", get(interfaces::show))
         .route("/api/dataservice/interfaces/{code}/test", post(interfaces::test))

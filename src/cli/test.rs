@@ -11,6 +11,7 @@ use http_body_util::BodyExt;
 use serde_json::{Value, json};
 
 use super::{Root, cannot_run};
+use crate::access::attempts::Attempts;
 use crate::access::mask_key::MaskKey;
 use crate::access::principal::Principal;
 use crate::definitions::snapshot::Interface;
@@ -83,6 +84,7 @@ pub fn run(arguments: &Arguments) -> ExitCode {
         cache: AnswerCache::new(CACHE_BYTES),
         observer,
         audit: None,
+        attempts: Attempts::new(0),
         settings: GatewaySettings::default(),
     });
     let generation = live.current();

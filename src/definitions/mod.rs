@@ -11,6 +11,7 @@ pub mod flaw;
 pub mod format;
 pub mod grant;
 pub mod interface;
+pub mod issuer;
 pub mod load;
 pub mod parameter;
 pub mod pattern;

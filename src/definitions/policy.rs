@@ -1,4 +1,4 @@
-//! Compiles roles, consumers and issuers.
+//! Compiles roles and consumers; issuers have a file of their own.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -9,12 +9,11 @@ use jiff::{Timestamp, ToSpan, civil::Date};
 
 use super::compile::{Source, Sources};
 use super::grant::{Grant, Grants};
+use super::issuer;
 use super::load::Tree;
 use super::problem::{Problem, ProblemCode, nearest};
 use super::schema::Kind;
-use super::snapshot::{
-    ApiKey, Consumer, Datasource, Entry, Interface, Issuer, IssuerKeys, Policies, Role,
-};
+use super::snapshot::{ApiKey, Consumer, Datasource, Entry, Interface, Policies, Role};
 use super::spec;
 
 /// Compiles the policies of a tree against its interfaces.
@@ -36,7 +35,8 @@ pub fn compile(
         consumer(source, sources, &mut policies, problems);
     }
     for source in &sources.issuers {
-        policies.issuers.extend(issuer(source, tree, problems));
+        let issuer = issuer::compile(source, sources, tree, &policies.role_ids, problems);
+        policies.issuers.extend(issuer);
     }
     policies
 }
@@ -96,6 +96,7 @@ fn consumer(
     policies.consumer_ids.insert(spec.name.clone(), index);
     policies.consumers.push(Arc::new(Consumer {
         name: spec.name.clone(),
+        description: spec.description.clone(),
         roles,
         claims: spec.claims.clone(),
         place: document.place(""),
@@ -166,72 +167,4 @@ fn end_of(text: &str) -> Result<Timestamp, String> {
         next.to_zoned(TimeZone::UTC).ok().map(|at| at.timestamp())
     };
     text.parse::<Timestamp>().ok().or_else(day).ok_or_else(|| text.to_owned())
-}
-
-fn issuer(
-    source: &Source<spec::jwt_issuer::JwtIssuer>,
-    tree: &Tree,
-    problems: &mut Vec<Problem>,
-) -> Option<Issuer> {
-    let Source { spec, document } = source;
-    let keys = &spec.keys;
-    let given = [keys.jwks_file.is_some(), keys.jwks_url.is_some(), keys.hs256.is_some()];
-    if given.iter().filter(|given| **given).count() != 1 {
-        problems.push(Problem::error(
-            document.place("/keys"),
-            ProblemCode::Conflict,
-            "The keys of an issuer come from exactly one place.",
-            "Give one of `jwks_file`, `jwks_url` and `hs256`.",
-        ));
-        return None;
-    }
-    if keys.jwks_url.is_some() {
-        problems.push(Problem::error(
-            document.place("/keys/jwks_url"),
-            ProblemCode::Unsupported,
-            "Keys by URL are not supported by this version.",
-            "Save the key set below `policies/` and name it with `jwks_file`.",
-        ));
-        return None;
-    }
-    let keys = match (&keys.jwks_file, &keys.hs256) {
-        (Some(file), _) => {
-            let Some(text) = tree.files.get(file.trim_start_matches("./")) else {
-                problems.push(Problem::error(
-                    document.place("/keys/jwks_file"),
-                    ProblemCode::FileNotFound,
-                    format!("There is no file `{file}`."),
-                    "The path is relative to the root and ends in `.json`; put the file below `policies/`.",
-                ));
-                return None;
-            };
-            if let Err(error) = serde_json::from_str::<jsonwebtoken::jwk::JwkSet>(text) {
-                problems.push(Problem::error(
-                    document.place("/keys/jwks_file"),
-                    ProblemCode::BadValue,
-                    format!("`{file}` is no JSON Web Key Set: {error}."),
-                    "The file holds `{\"keys\": [...]}` with public keys.",
-                ));
-                return None;
-            }
-            IssuerKeys::Jwks(text.clone())
-        }
-        (None, Some(secret)) => {
-            super::datasource::check_secret(secret, document, "/keys/hs256", problems);
-            IssuerKeys::Hs256(secret.clone())
-        }
-        (None, None) => return None,
-    };
-    let split = |path: &str| path.split('.').map(str::to_owned).collect();
-    Some(Issuer {
-        name: spec.name.clone(),
-        issuer: spec.issuer.clone(),
-        audience: spec.audience.clone(),
-        keys,
-        algorithms: spec.algorithms.clone(),
-        roles_claim: split(&spec.roles_claim),
-        name_claim: split(&spec.name_claim),
-        leeway_seconds: spec.leeway_seconds,
-        place: document.place(""),
-    })
 }

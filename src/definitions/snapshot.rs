@@ -378,6 +378,7 @@ impl Role {
 #[derive(Clone, Debug)]
 pub struct Consumer {
     pub name: String,
+    pub description: Option<String>,
     /// Indexes of roles.
     pub roles: Vec<usize>,
     pub claims: Map<String, Value>,
@@ -403,6 +404,8 @@ pub struct Issuer {
     /// Empty: those that the keys are for.
     pub algorithms: Vec<Algorithm>,
     pub roles_claim: Vec<String>,
+    /// Value of the roles claim to indexes of roles; without it, values are names of roles.
+    pub roles_map: Option<HashMap<String, Vec<usize>>>,
     pub name_claim: Vec<String>,
     pub leeway_seconds: u64,
     pub place: Place,
@@ -413,6 +416,16 @@ pub struct Issuer {
 pub enum IssuerKeys {
     /// Text of a JWKS file.
     Jwks(String),
+    /// A JWKS that is fetched while it serves.
+    Url(JwksUrl),
     /// Shared secret.
     Hs256(spec::Secret),
+}
+
+/// Where a JWKS is fetched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JwksUrl {
+    pub url: String,
+    /// Authorities to trust instead of the web's, relative to the root.
+    pub ca_file: Option<String>,
 }

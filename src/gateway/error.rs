@@ -5,6 +5,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::messages::{self, Language, Message};
+use super::respond::seconds;
+use crate::access::authenticate::Refused;
 use crate::access::rights::Refusal;
 use crate::definitions::fault::Fault;
 use crate::engines::EngineError;
@@ -121,6 +123,19 @@ impl From<Denial> for ApiError {
             _ => (Code::Unauthorized, Message::BadCredentials),
         };
         Self { denial: Some(denial), ..Self::new(code, message) }
+    }
+}
+
+impl From<Refused> for ApiError {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Denied(denial) => denial.into(),
+            Refused::TooManyFailures(wait) => Self {
+                denial: Some(Denial::TooManyFailures),
+                retry_after: Some(wait),
+                ..Self::new(Code::RateLimited, Message::TooManyFailures(seconds(wait)))
+            },
+        }
     }
 }
 

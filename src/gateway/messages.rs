@@ -25,6 +25,7 @@ pub enum Message {
     DataNotGranted,
     MissingClaim(String),
     RateLimited(u64),
+    TooManyFailures(u64),
     InvalidParameters,
     UnfitValue,
     RefusedByParameters,
@@ -103,6 +104,10 @@ impl Message {
             Self::RateLimited(seconds) => (
                 format!("Too many calls; try again in {seconds} s."),
                 format!("请求过于频繁，请在 {seconds} 秒后重试。"),
+            ),
+            Self::TooManyFailures(seconds) => (
+                format!("Too many calls with bad credentials; try again in {seconds} s."),
+                format!("凭证错误次数过多，请在 {seconds} 秒后重试。"),
             ),
             Self::InvalidParameters => {
                 pair("Parameters are not valid; see details.", "参数校验失败，详见 details。")

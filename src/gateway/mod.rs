@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use crate::access::attempts::Attempts;
 use crate::live::reload::Live;
 use crate::observe::Observer;
 use crate::query::cache::AnswerCache;
@@ -57,6 +58,8 @@ pub struct Gateway {
     pub observer: Observer,
     /// `None`: nothing is recorded, as in `tidegate test`.
     pub audit: Option<AuditLog>,
+    /// Failed attempts to say who calls, across reloads.
+    pub attempts: Attempts,
     pub settings: GatewaySettings,
 }
 

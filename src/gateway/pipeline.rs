@@ -22,7 +22,7 @@ use super::exchange::{Exchange, Outcome};
 use super::input::{self, BodyLimits};
 use super::messages::{self, Message};
 use super::{Gateway, admit, negotiate, openapi, respond, route};
-use crate::access::authenticate::Credentials;
+use crate::access::authenticate::{Circumstances, Credentials};
 use crate::access::authorize::authorize;
 use crate::access::principal::Principal;
 use crate::definitions::fault::Fault;
@@ -101,7 +101,7 @@ where
     let generation = exchange.generation.clone();
     let query = parse_query(parts.uri.query().unwrap_or_default())?;
     if parts.uri.path() == OPENAPI_PATH {
-        let principal = authenticate(exchange, &parts.headers)?;
+        let principal = authenticate(exchange, &parts.headers).await?;
         let answer = openapi::answer(exchange, &parts.method, &parts.headers, &principal).await;
         return answer.map(Reply::Ready);
     }
@@ -133,7 +133,7 @@ where
     // authenticate, authorise, limit
     let principal = match test {
         Some(test) => test.principal.clone(),
-        None => authenticate(exchange, &parts.headers)?,
+        None => authenticate(exchange, &parts.headers).await?,
     };
     exchange.principal = Some(principal.clone());
     let policies = &generation.snapshot.policies;
@@ -172,21 +172,32 @@ where
     answer::answer(exchange, call).await.map(|answered| Reply::Answer(answered, format))
 }
 
-fn authenticate(exchange: &Exchange, headers: &HeaderMap) -> Result<Arc<Principal>, ApiError> {
-    // Of two keys, a proxy may have checked the other one.
-    let text = |name: &str| {
-        let mut values = headers.get_all(name).iter();
-        let first = values.next()?.to_str().ok();
-        Some(first.filter(|_| values.next().is_none()).unwrap_or("\u{fffd}"))
-    };
-    let credentials =
-        Credentials { api_key: text("x-api-key"), authorization: text("authorization") };
+async fn authenticate(
+    exchange: &Exchange,
+    headers: &HeaderMap,
+) -> Result<Arc<Principal>, ApiError> {
     let generation = &exchange.generation;
-    Ok(generation.authenticator.authenticate(
-        credentials,
+    let (ip, at, instant) = (exchange.ip, exchange.at, exchange.started);
+    let authenticated = generation.authenticator.authenticate(
+        credentials(headers),
         &generation.snapshot.policies,
-        exchange.at,
-    )?)
+        &exchange.gateway.attempts,
+        Circumstances { ip, at, instant },
+    );
+    Ok(authenticated.await?)
+}
+
+fn credentials(headers: &HeaderMap) -> Credentials<'_> {
+    let mut keys = headers.get_all("x-api-key").iter();
+    let mut authorizations = headers.get_all("authorization").iter();
+    let all = (keys.next(), keys.next(), authorizations.next(), authorizations.next());
+    let text = match all {
+        (None, _, None, _) => return Credentials::None,
+        (Some(key), None, None, _) => key.to_str().map(Credentials::ApiKey),
+        (None, _, Some(value), None) => value.to_str().map(Credentials::Authorization),
+        _ => return Credentials::Malformed,
+    };
+    text.unwrap_or(Credentials::Malformed)
 }
 
 fn limit(

@@ -72,7 +72,12 @@ impl Generation {
             &surroundings,
             &mut warnings,
         );
-        let authenticator = Authenticator::prepare(&snapshot.policies, root, &mut warnings);
+        let authenticator = Authenticator::prepare(
+            &snapshot.policies,
+            root,
+            previous.map(|old| &old.authenticator),
+            &mut warnings,
+        );
         let limiters = previous.map(Self::limiters).unwrap_or_default();
         let runtime =
             snapshot.interfaces.iter().map(|interface| at_run_time(interface, &limiters, observer));

@@ -2,4 +2,5 @@
 
 pub mod generation;
 pub mod reload;
+pub mod upkeep;
 pub mod watch;

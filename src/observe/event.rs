@@ -36,6 +36,10 @@ label_enum! {
         UnknownIssuer = "unknown_issuer",
         InvalidToken = "invalid_token",
         ExpiredToken = "expired_token",
+        /// The keys of a token's issuer cannot be fetched.
+        KeysUnavailable = "keys_unavailable",
+        /// Not looked at: too many failures from the same address.
+        TooManyFailures = "too_many_failures",
         NotGranted = "not_granted",
         DataNotGranted = "data_not_granted",
     }

@@ -17,6 +17,7 @@ use super::event::{
     BreakerState, CacheState, DefinitionCounts, Denial, QueryOutcome, ReloadFinished,
 };
 use super::exposition::Family;
+use super::key_sets::{self, KeySetGauges};
 use super::series::{DatasourceMetrics, InterfaceMetrics, UNKNOWN_INTERFACE};
 
 /// Content type of [`Metrics::render`].
@@ -28,6 +29,7 @@ pub struct Snapshot {
     pub cache: CacheGauges,
     pub audit: AuditStats,
     pub datasources: Vec<DatasourceGauges>,
+    pub key_sets: Vec<KeySetGauges>,
 }
 
 /// What the answer cache holds.
@@ -198,6 +200,7 @@ impl Metrics {
             .chain(self.config_families())
             .chain(snapshot.families());
         families.extend(own.filter_map(Family::finish));
+        families.extend(key_sets::families(&snapshot.key_sets));
         families.sort_by(|a, b| a.name().cmp(b.name()));
         encode(&families)
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 pub mod code;
 pub mod event;
 mod exposition;
+pub mod key_sets;
 mod label;
 pub mod log;
 pub mod metrics;

@@ -19,8 +19,10 @@ pub(super) type Row = sqlx::sqlite::SqliteRow;
 pub(super) type Connection = sqlx::SqliteConnection;
 
 /// Every schema change, in order: version, name, text. A released one never changes.
-const MIGRATIONS: [(i64, &str, &str); 1] =
-    [(1, "audit", include_str!("migrations/0001_audit.sql"))];
+const MIGRATIONS: [(i64, &str, &str); 2] = [
+    (1, "audit", include_str!("migrations/0001_audit.sql")),
+    (2, "key_use", include_str!("migrations/0002_key_use.sql")),
+];
 
 /// How long a statement waits for a lock that another process holds.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(2);

@@ -1,11 +1,13 @@
-//! The appliance's own state, in a database of its own: today the audit trail.
+//! The appliance's own state, in a database of its own: the audit trail, and when keys were last used.
 
 use std::path::PathBuf;
 
 pub mod audit;
 mod backend;
+mod key_use;
 
 pub use audit::{AuditEntry, AuditFilter, AuditLog, AuditRecord};
+pub use key_use::KeyUse;
 
 /// An open store. Cloning shares the connections.
 #[derive(Clone, Debug)]

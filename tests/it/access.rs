@@ -1,8 +1,14 @@
 //! Who may call: keys, tokens, roles, visibility, addresses. What does not prove itself does not pass.
 
 mod addresses;
+mod attacks;
+mod failures;
+mod issuer;
+mod jwks;
 mod keys;
+mod roles_map;
 mod tokens;
+mod usage;
 
 use serde_json::Value;
 

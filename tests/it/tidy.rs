@@ -32,6 +32,8 @@ const KEPT_TO: &[(&str, &[&str])] = &[
     (r"\b(tokio_postgres|postgres_protocol|tokio_postgres_rustls)::", &["engines/postgres/"]),
     (r"\bmysql_(async|common)::", &["engines/mysql/"]),
     (r"\bsqlx::", &["store/"]),
+    (r"\bjsonwebtoken::", &["access/"]),
+    (r"\bureq::", &["access/fetch.rs"]),
     (r"\bserde_saphyr::", &["definitions/document.rs", "settings.rs"]),
     (r"\baxum::", &["admin/", "server.rs"]),
     (r"\bhttps?(_body|_body_util)?::", &["gateway/", "admin/", "cli/test.rs"]),

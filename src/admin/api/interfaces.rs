@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::envelope::{failure, success};
+use super::page;
 use crate::access::principal::Principal;
 use crate::admin::Admin;
 use crate::definitions::interface::without_kind;
@@ -23,36 +24,17 @@ use crate::live::generation::Generation;
 use crate::observe::code::Code;
 use crate::store::audit::PrincipalKind;
 
-/// Rows of a page of the list, usually and at most.
-const PAGE_SIZE: usize = 50;
-const MAX_PAGE_SIZE: usize = 1_000;
-
 /// Lists interfaces in pages; `q` searches code and name.
 pub async fn list(
     State(admin): State<Arc<Admin>>,
     Query(query): Query<HashMap<String, String>>,
 ) -> Response {
-    let number = |name: &str, usual: usize| match query.get(name) {
-        None => Ok(usual),
-        Some(text) => text.parse::<usize>().ok().filter(|n| *n >= 1).ok_or(()),
-    };
-    let (Ok(page), Ok(size)) = (number("page", 1), number("pageSize", PAGE_SIZE)) else {
-        return failure(Code::InvalidParam, "`page` and `pageSize` are whole numbers from 1.");
-    };
-    let size = size.min(MAX_PAGE_SIZE);
-    let wanted = query.get("q").map(|text| text.to_lowercase()).unwrap_or_default();
     let generation = admin.gateway.live.current();
     let fits = |interface: &&Arc<Interface>| {
-        interface.code.to_lowercase().contains(&wanted)
-            || interface.name.as_ref().is_some_and(|name| name.to_lowercase().contains(&wanted))
+        page::fits(&query, [interface.code.as_str()].into_iter().chain(interface.name.as_deref()))
     };
     let found: Vec<&Arc<Interface>> = generation.snapshot.interfaces.iter().filter(fits).collect();
-    let before = (page - 1).saturating_mul(size);
-    let rows: Vec<Value> =
-        found.iter().skip(before).take(size).map(|interface| definition(interface)).collect();
-    let has_next = before.saturating_add(rows.len()) < found.len();
-    let meta = json!({ "page": page, "pageSize": size, "total": found.len(), "hasNext": has_next });
-    success(rows.into(), meta)
+    page::answer(&query, &found, |interface| definition(interface))
 }
 
 /// Shows the version of a code that `version` names, or the one that a call without version gets.

@@ -1,12 +1,16 @@
 //! `/metrics` for Prometheus.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Instant;
 
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
 
+use crate::access::jwks::RemoteKeys;
 use crate::admin::Admin;
+use crate::observe::key_sets::KeySetGauges;
 use crate::observe::metrics::{self, Snapshot};
 
 /// Renders all metrics, with what is read from its owners now.
@@ -16,7 +20,18 @@ pub async fn render(State(admin): State<Arc<Admin>>) -> impl IntoResponse {
     let snapshot = Snapshot {
         cache: gateway.cache.gauges(),
         audit: gateway.audit.as_ref().map(crate::store::audit::AuditLog::stats).unwrap_or_default(),
+        key_sets: generation.authenticator.tokens.remotes().map(key_set).collect(),
         datasources: generation.registry.iter().map(|(_, source)| source.gauges()).collect(),
     };
     ([(CONTENT_TYPE, metrics::CONTENT_TYPE)], gateway.observer.metrics().render(&snapshot))
+}
+
+fn key_set((issuer, keys): (&str, &Arc<RemoteKeys>)) -> KeySetGauges {
+    KeySetGauges {
+        issuer: issuer.to_owned(),
+        keys: keys.keys(Instant::now()).len() as u64,
+        fetched: keys.fetched.load(Relaxed),
+        failed: keys.failed.load(Relaxed),
+        fetched_at_seconds: keys.fetched_at().map(|at| at.as_millisecond() as f64 / 1e3),
+    }
 }

@@ -1,6 +1,8 @@
 //! `kind: jwt_issuer` as written: whose tokens are believed, and how they are checked.
 
-use schemars::JsonSchema;
+use std::collections::BTreeMap;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 
 use super::Secret;
@@ -27,6 +29,10 @@ pub struct JwtIssuer {
     /// Claim with the roles, dots for nesting: `realm_access.roles`.
     #[serde(default = "roles")]
     pub roles_claim: String,
+    /// Value of the roles claim to a role, or to a list of them. Where it is given, values that it does not name give none.
+    #[serde(default)]
+    #[schemars(schema_with = "roles_map")]
+    pub roles_map: Option<BTreeMap<String, MappedRoles>>,
     /// Claim with the caller's name.
     #[serde(default = "sub")]
     pub name_claim: String,
@@ -43,12 +49,23 @@ pub struct Keys {
     /// JWKS file, relative to the root.
     #[serde(default)]
     pub jwks_file: Option<String>,
-    /// JWKS by URL.
+    /// JWKS by URL: `https`, or `http` on the own machine.
     #[serde(default)]
     pub jwks_url: Option<String>,
+    /// PEM file of the authorities that `jwks_url` is trusted by, relative to the root; default: those of the web.
+    #[serde(default)]
+    pub ca_file: Option<String>,
     /// Shared secret of HS256.
     #[serde(default)]
     pub hs256: Option<Secret>,
+}
+
+/// What a value of the roles claim stands for.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+pub enum MappedRoles {
+    One(String),
+    Several(Vec<String>),
 }
 
 /// Signature algorithms that can be pinned. `none` is not among them.
@@ -58,6 +75,14 @@ pub enum Algorithm {
     RS256,
     ES256,
     EdDSA,
+}
+
+/// A text or a list in one schema: of two, a wrong value would only be told what it is not.
+fn roles_map(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": ["object", "null"],
+        "additionalProperties": { "type": ["string", "array"], "items": { "type": "string" } },
+    })
 }
 
 fn roles() -> String {

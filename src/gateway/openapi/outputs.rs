@@ -126,7 +126,7 @@ pub fn responses(interface: &Interface) -> Value {
     }
     for (status, name, ..) in REFUSALS {
         let with_body = interface.method == CallMethod::Post || !ONLY_WITH_BODY.contains(&status);
-        if with_body && (status != "429" || interface.rate_limit.is_some()) {
+        if with_body {
             responses[status] = json!({ "$ref": format!("#/components/responses/{name}") });
         }
     }

@@ -288,6 +288,13 @@ fn the_snapshot_the_denials_and_the_process_are_shown() {
             up: true,
             breaker: BreakerState::HalfOpen,
         }],
+        key_sets: vec![KeySetGauges {
+            issuer: "sso".into(),
+            keys: 2,
+            fetched: 7,
+            failed: 1,
+            fetched_at_seconds: Some(1.5),
+        }],
     };
     let scrape = Scrape::parse(&observer.metrics().render(&snapshot));
     for (series, value) in [
@@ -297,6 +304,10 @@ fn the_snapshot_the_denials_and_the_process_are_shown() {
         ("tidegate_audit_written_total", 2.0),
         ("tidegate_audit_dropped_total", 4.0),
         ("tidegate_audit_failed_total", 5.0),
+        (r#"tidegate_jwks_keys{issuer="sso"}"#, 2.0),
+        (r#"tidegate_jwks_fetches_total{issuer="sso",result="failed"}"#, 1.0),
+        (r#"tidegate_jwks_fetches_total{issuer="sso",result="ok"}"#, 7.0),
+        (r#"tidegate_jwks_last_success_timestamp_seconds{issuer="sso"}"#, 1.5),
         (r#"tidegate_auth_failures_total{reason="expired_key"}"#, 1.0),
         (r#"tidegate_auth_failures_total{reason="not_granted"}"#, 0.0),
         (r#"tidegate_datasource_connections{datasource="dw \"1\"",state="busy"}"#, 2.0),

@@ -1,127 +1,22 @@
 //! Tokens: four algorithms, and the attacks.
 
-use std::path::Path;
-use std::process::Command;
-use std::sync::LazyLock;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jsonwebtoken::jwk::{Jwk, KeyAlgorithm};
-use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
+use jsonwebtoken::jwk::KeyAlgorithm;
+use jsonwebtoken::{Algorithm, Header, encode};
 use serde_json::{Map, Value, json};
 
+use super::issuer::{
+    ISSUER, SECRET, SIGNERS, Signer, claims, encode_part, hs256, issuer, refused, seconds, signer,
+    tree, unlimited,
+};
 use super::{me, whoami, with_token};
-use crate::support::{Tidegate, Tree, eventually};
-
-const ISSUER: &str = "https://sso.example.com";
-const SECRET: &str = "a shared secret of forty characters, say";
-
-/// A key pair of an issuer.
-struct Signer {
-    algorithm: Algorithm,
-    key: EncodingKey,
-    public: Jwk,
-    public_pem: String,
-}
-
-impl Signer {
-    fn new(algorithm: Algorithm) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let kind = match algorithm {
-            Algorithm::RS256 => "RSA -pkeyopt rsa_keygen_bits:2048",
-            Algorithm::ES256 => "EC -pkeyopt ec_paramgen_curve:P-256",
-            _ => "ed25519",
-        };
-        openssl(dir.path(), &format!("genpkey -algorithm {kind} -out key.pem"));
-        openssl(dir.path(), "pkey -in key.pem -pubout -out public.pem");
-        let read = |name: &str| std::fs::read_to_string(dir.path().join(name)).unwrap();
-        let pem = read("key.pem");
-        let key = match algorithm {
-            Algorithm::RS256 => EncodingKey::from_rsa_pem(pem.as_bytes()),
-            Algorithm::ES256 => EncodingKey::from_ec_pem(pem.as_bytes()),
-            _ => EncodingKey::from_ed_pem(pem.as_bytes()),
-        };
-        let key = key.unwrap();
-        let mut public = Jwk::from_encoding_key(&key, algorithm).unwrap();
-        public.common.key_id = Some(format!("{algorithm:?}"));
-        Self { algorithm, key, public, public_pem: read("public.pem") }
-    }
-
-    fn sign(&self, claims: &Value) -> String {
-        let header =
-            Header { kid: self.public.common.key_id.clone(), ..Header::new(self.algorithm) };
-        encode(&header, claims, &self.key).unwrap()
-    }
-}
-
-fn openssl(dir: &Path, line: &str) {
-    let done = Command::new("openssl").args(line.split(' ')).current_dir(dir).output().unwrap();
-    assert!(done.status.success(), "openssl {line}: {}", String::from_utf8_lossy(&done.stderr));
-}
-
-static SIGNERS: LazyLock<[Signer; 3]> =
-    LazyLock::new(|| [Algorithm::RS256, Algorithm::ES256, Algorithm::EdDSA].map(Signer::new));
-
-fn signer(algorithm: Algorithm) -> &'static Signer {
-    SIGNERS.iter().find(|signer| signer.algorithm == algorithm).unwrap()
-}
-
-fn seconds(from_now: i64) -> i64 {
-    jiff::Timestamp::now().as_second() + from_now
-}
-
-/// Claims that pass, with some replaced; null takes one away.
-fn claims(changes: Value) -> Value {
-    let mut claims = json!({
-        "iss": ISSUER, "aud": "tidegate", "sub": "ann", "exp": seconds(600), "roles": ["all"],
-    });
-    for (name, value) in changes.as_object().unwrap() {
-        claims[name] = value.clone();
-    }
-    claims.as_object_mut().unwrap().retain(|_, value| !value.is_null());
-    claims
-}
-
-/// A tree with an issuer that has all three keys; `more` goes to the issuer.
-fn tree(more: &str) -> Tree {
-    let tree = Tree::new();
-    tree.sqlite("SELECT 1");
-    whoami(&tree, "who", "");
-    whoami(&tree, "open", "visibility: public\nauth_required: false");
-    let keys: Vec<&Jwk> = SIGNERS.iter().map(|signer| &signer.public).collect();
-    tree.write("policies/keys/all.json", &json!({ "keys": keys }).to_string());
-    issuer(&tree, "sso", ISSUER, "{jwks_file: policies/keys/all.json}", more);
-    tree
-}
-
-fn issuer(tree: &Tree, name: &str, iss: &str, keys: &str, more: &str) {
-    tree.write(
-        &format!("policies/{name}.yaml"),
-        &format!("kind: jwt_issuer\nname: {name}\nissuer: {iss}\naudience: tidegate\nkeys: {keys}\n{more}"),
-    );
-}
-
-/// The token must be refused, also where nobody has to say who it is.
-fn refused(gateway: &Tidegate, what: &str, token: &str) {
-    for code in ["who", "open"] {
-        let answer = with_token(gateway, code, token);
-        assert_eq!((answer.status, answer.code().as_str()), (401, "UNAUTHORIZED"), "{what}");
-    }
-}
-
-fn encode_part(value: &Value) -> String {
-    URL_SAFE_NO_PAD.encode(value.to_string())
-}
-
-fn hs256(secret: &[u8], kid: Option<&str>, claims: &Value) -> String {
-    let header = Header { kid: kid.map(str::to_owned), ..Header::new(Algorithm::HS256) };
-    encode(&header, claims, &EncodingKey::from_secret(secret)).unwrap()
-}
+use crate::support::{Tree, eventually};
 
 #[test]
 fn good_tokens_pass() {
     let tree = tree("");
-    let gateway = tree.serve();
+    let gateway = unlimited(&tree);
     for signer in &*SIGNERS {
         let token = signer.sign(&claims(json!({})));
         assert_eq!(me(&with_token(&gateway, "who", &token)), "ann", "{:?}", signer.algorithm);
@@ -151,7 +46,7 @@ fn good_tokens_pass() {
 #[test]
 fn claims_that_do_not_hold() {
     let tree = tree("");
-    let gateway = tree.serve();
+    let gateway = unlimited(&tree);
     for signer in &*SIGNERS {
         for wrong in [
             json!({"iss": "https://evil.example.com"}),
@@ -179,7 +74,7 @@ fn claims_that_do_not_hold() {
 #[test]
 fn signatures_that_do_not_hold() {
     let tree = tree("");
-    let gateway = tree.serve();
+    let gateway = unlimited(&tree);
     let good = claims(json!({}));
     for word in ["none", "None", "NONE", "nOnE", ""] {
         let head = encode_part(&json!({"alg": word, "typ": "JWT"}));
@@ -233,7 +128,7 @@ fn signatures_that_do_not_hold() {
 #[test]
 fn only_pinned_algorithms_pass() {
     let tree = tree("algorithms: [ES256]\n");
-    let gateway = tree.serve();
+    let gateway = unlimited(&tree);
     let token = |algorithm| signer(algorithm).sign(&claims(json!({})));
     assert_eq!(with_token(&gateway, "who", &token(Algorithm::ES256)).status, 200);
     refused(&gateway, "RS256 is not pinned", &token(Algorithm::RS256));
@@ -245,7 +140,7 @@ fn a_shared_secret_is_an_issuer_too() {
     let tree = tree("");
     tree.write("secrets/hs", &format!("{SECRET}\n"));
     issuer(&tree, "shared", "https://hs.example.com", "{hs256: {file: secrets/hs}}", "");
-    let gateway = tree.serve();
+    let gateway = unlimited(&tree);
     let own = claims(json!({"iss": "https://hs.example.com"}));
     assert_eq!(with_token(&gateway, "who", &hs256(SECRET.as_bytes(), None, &own)).status, 200);
     refused(&gateway, "a wrong secret", &hs256(b"wrong", None, &own));
@@ -280,7 +175,7 @@ fn issuers_stand_for_themselves() {
         let more = "roles_claim: realm_access.roles\nname_claim: preferred_username\n";
         issuer(&tree, name, &format!("https://{name}.example.com"), &keys, more);
     }
-    let gateway = tree.serve();
+    let gateway = unlimited(&tree);
     let of = |name: &str| {
         claims(json!({
             "iss": format!("https://{name}.example.com"), "roles": null,
@@ -299,7 +194,7 @@ fn issuers_stand_for_themselves() {
 #[test]
 fn a_remembered_token_ends_when_it_expires() {
     let tree = tree("leeway_seconds: 0\n");
-    let gateway = tree.serve();
+    let gateway = unlimited(&tree);
     let token = signer(Algorithm::ES256).sign(&claims(json!({"exp": seconds(2)})));
     assert_eq!(with_token(&gateway, "who", &token).status, 200);
     eventually("the token expires", || with_token(&gateway, "who", &token).status == 401);
@@ -317,7 +212,7 @@ fn what_is_no_signing_key_signs_nothing() {
         serde_json::from_value(json!({"kty": "oct", "k": secret, "kid": "s", "alg": "HS256"}))
             .unwrap();
     tree.write("policies/keys/all.json", &json!({"keys": [oct, encryption]}).to_string());
-    let gateway = tree.serve();
+    let gateway = unlimited(&tree);
     refused(
         &gateway,
         "a secret among public keys",
