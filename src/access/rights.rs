@@ -13,7 +13,6 @@ use super::mask_key::MaskKey;
 use super::principal::Principal;
 use crate::definitions::grant::Grant;
 use crate::definitions::snapshot::{Interface, Policies};
-use crate::observe::event::Denial;
 use crate::sql::bind::Bind;
 use crate::sql::fragment::Reference;
 use crate::sql::relation::Relation;
@@ -22,22 +21,17 @@ use crate::sql::statement::Statement;
 /// Sets of grants remembered, over all interfaces of a generation.
 const MAX_RIGHTS: u64 = 10_000;
 /// Rewritten statements kept for one set of grants; beyond it the memory starts anew.
-const MAX_STATEMENTS: usize = 256;
+const MAX_STATEMENTS: usize = 64;
 
 /// Why a caller is refused before its parameters are looked at.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
+    /// Nobody has roles who does not say who it is.
+    Anonymous,
     /// No role of it grants what the interface reads.
     NotGranted(String),
     /// A grant would, and reads a claim that the caller does not have.
     MissingClaim(String),
-}
-
-impl Refusal {
-    /// As it is counted.
-    pub fn denial(&self) -> Denial {
-        Denial::DataNotGranted
-    }
 }
 
 /// Grants that count together for one interface. Shared by the callers that have them.
@@ -242,6 +236,7 @@ impl RightsTable {
             .known
             .get_with((interface.index, ids), || Arc::new(Rights::new(grants, interface)));
         match (rights.lacks(interface), missing) {
+            (Some(_), _) if principal.is_anonymous() => Err(Refusal::Anonymous),
             (None, _) => {
                 let (principal, mask_key) = (principal.clone(), self.mask_key.clone());
                 Ok(Some(Granted { rights, principal, mask_key }))

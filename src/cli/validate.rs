@@ -10,13 +10,15 @@ use serde_json::json;
 use super::{Root, cannot_run};
 use crate::access::mask_key::MaskKey;
 use crate::definitions::compile::compile;
+use crate::definitions::grant::TablePattern;
 use crate::definitions::load::load;
 use crate::definitions::problem::{Problem, ProblemCode, Severity};
 use crate::definitions::snapshot::{Interface, Snapshot};
-use crate::engines::EngineError;
+use crate::engines::{EngineError, catalog};
 use crate::live::generation::Generation;
 use crate::observe::Observer;
 use crate::sql::statement::Values;
+use crate::sql::view::View;
 
 /// Longest that preparing one statement may take.
 const DESCRIBE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -81,6 +83,7 @@ fn check_prepared(snapshot: Snapshot, arguments: &Arguments) -> Result<Vec<Probl
     let mut problems = generation.warnings.clone();
     if arguments.live {
         problems.extend(runtime.block_on(describe_all(&generation)));
+        problems.extend(runtime.block_on(look_at_grants(&generation)));
         problems.sort();
     }
     runtime.shutdown_timeout(Duration::from_secs(1));
@@ -119,6 +122,34 @@ async fn describe_all(generation: &Generation) -> Vec<Problem> {
                 format!("The database refuses the query of `{}`: {error}.", interface.label()),
                 "Check the names of tables and columns, and the rights of the user.",
             )),
+        }
+    }
+    problems
+}
+
+/// Looks whether the tables that grants name are there, with the columns that they name.
+async fn look_at_grants(generation: &Generation) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    let roles = &generation.snapshot.policies.roles;
+    for (id, grant) in roles.iter().flat_map(|role| role.all_data()) {
+        let Some(table) = grant.tables.as_ref().and_then(TablePattern::named) else { continue };
+        let Some(source) = generation.registry.get(id) else { continue };
+        let deadline = Instant::now() + DESCRIBE_TIMEOUT;
+        // A datasource that does not answer is told of by its interfaces.
+        let Ok(shape) = catalog::shape(source, &table, deadline).await else { continue };
+        let wrong = match shape {
+            None => Some(format!("`{id}` has no table `{table}`")),
+            Some(shape) => {
+                View::of(&shape, &[&grant.rule], source.dialect(), &mut Vec::new()).err()
+            }
+        };
+        if let Some(wrong) = wrong {
+            problems.push(Problem::error(
+                grant.place.clone(),
+                ProblemCode::PolicyDoubtful,
+                format!("The grant does not fit its table, which is closed by it: {wrong}."),
+                "Check the names of table and columns.",
+            ));
         }
     }
     problems

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use super::compile::Sources;
 use super::grant::Grant;
 use super::problem::{Place, Problem, ProblemCode};
-use super::schema::Kind;
 use super::snapshot::{Entry, Interface, KnownReads, Policies, Role};
 use crate::sql::relation::Relation;
 use crate::sql::statement::Ungoverned;
@@ -39,11 +38,7 @@ impl Advice<'_> {
         let held: HashSet<usize> =
             self.policies.consumers.iter().flat_map(|consumer| consumer.roles.clone()).collect();
         // Tokens bring roles that nothing here knows of.
-        let may_be_held = |index: usize| {
-            held.contains(&index)
-                || !self.policies.issuers.is_empty()
-                || self.sources.has_unread(Kind::Consumer)
-        };
+        let may_be_held = |index: usize| held.contains(&index) || !self.policies.issuers.is_empty();
         for (index, role) in self.policies.roles.iter().enumerate() {
             if !may_be_held(index) {
                 found.push(unused(
@@ -64,7 +59,7 @@ impl Advice<'_> {
             |entry: &Entry| matches!(entry, Entry::Codes(glob) if glob.glob().glob() == "*");
         let unmatched =
             role.entries().iter().filter(|(entry, _)| !is_all(entry) && !matches(entry));
-        if self.sources.has_unread(Kind::Interface) {
+        if self.interfaces.is_empty() {
             return Vec::new();
         }
         unmatched
@@ -147,6 +142,14 @@ impl Advice<'_> {
                     format!("Grant it: `data: [{{datasource: {id}, table: {table}}}]` in a role."),
                 ));
             }
+        }
+        if !interface.auth_required {
+            found.push(Problem::error(
+                interface.place.clone(),
+                ProblemCode::PolicyDoubtful,
+                format!("`{}` lets anybody call, and its datasource is governed: who has no role sees nothing.", interface.label()),
+                "Leave `auth_required` out, or read a datasource that is not governed.",
+            ));
         }
         let granting = self.policies.roles.iter().filter(|role| role.grants(interface.index));
         for grant in granting.flat_map(|role| role.data(id)) {

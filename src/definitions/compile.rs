@@ -37,11 +37,6 @@ pub struct Sources {
 }
 
 impl Sources {
-    /// Whether there may be documents of a kind that could not be read.
-    pub fn has_unread(&self, kind: Kind) -> bool {
-        self.unread.contains(kind.folder())
-    }
-
     /// Whether something of this name is defined, or may be: a problem elsewhere must not make every mention of it one.
     pub fn may_exist(&self, kind: Kind, name: &str) -> bool {
         self.unread.contains(kind.folder()) || self.declared.contains(&(kind, name.to_owned()))

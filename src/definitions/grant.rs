@@ -8,7 +8,8 @@ use serde_json::{Map, Value, json};
 
 use super::compile::Source;
 use super::document::Document;
-use super::problem::{Place, Problem, ProblemCode, nearest};
+use super::mask::{self, NoMask, Written};
+use super::problem::{Place, Problem, ProblemCode};
 use super::snapshot::Datasource;
 use super::spec::role::{Columns, DataGrant, Role};
 use crate::sql::dialect::Dialect;
@@ -16,22 +17,6 @@ use crate::sql::fragment::{Fragment, Reference};
 use crate::sql::mask::Mask;
 use crate::sql::relation::{Relation, Shape};
 use crate::sql::view::Rule;
-
-/// Masks by name.
-const MASKS: &[(&str, Mask)] = &[
-    ("null", Mask::Null),
-    ("redact", Mask::Redact),
-    ("first4", Mask::Partial { prefix: 4, suffix: 0 }),
-    ("last4", Mask::Partial { prefix: 0, suffix: 4 }),
-    ("partial", Mask::Partial { prefix: 3, suffix: 4 }),
-    ("hash", Mask::Hash),
-    ("email", Mask::Email),
-    ("year", Mask::Year),
-    ("round", Mask::Round { step: None }),
-];
-
-/// Most characters that `partial` shows at one end.
-const MAX_SHOWN: u64 = 1_000;
 
 /// What a role grants of one datasource: tables by a rule, or functions.
 #[derive(Debug)]
@@ -90,6 +75,17 @@ impl TablePattern {
             None => shape.is_default_schema && !shape.is_system,
         };
         in_schema && self.table.is_match(&shape.name)
+    }
+
+    /// The table that it names by the letter; `None` for a pattern.
+    pub fn named(&self) -> Option<Relation> {
+        let is_exact = |text: &str| !text.contains(['*', '?', '[', '{']);
+        let schema = self.schema.as_ref().map(|(text, _)| text.clone());
+        if !self.is_exact || !schema.as_deref().is_none_or(is_exact) {
+            return None;
+        }
+        let name = self.text.rsplit('.').next().unwrap_or_default().to_owned();
+        Some(Relation { schema, name })
     }
 
     /// Whether it may cover the table that a statement names, so far as that is known without asking the database.
@@ -283,10 +279,6 @@ impl Report<'_> {
         }
     }
 
-    fn sql_mask(&mut self, at: &str, text: &str, dialect: Dialect) -> Option<Mask> {
-        self.fragment(at, text, dialect).map(|fragment| Mask::Sql(fragment.into()))
-    }
-
     fn masks(&mut self, columns: &Columns, dialect: Dialect) -> Option<Vec<(String, Mask)>> {
         let masks = columns.mask.iter();
         let masks: Vec<Option<(String, Mask)>> = masks
@@ -300,69 +292,16 @@ impl Report<'_> {
     }
 
     fn mask(&mut self, at: &str, spec: &Value, dialect: Dialect) -> Option<Mask> {
-        let known = || MASKS.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
-        let named = |name: &str| MASKS.iter().find(|(known, _)| *known == name);
-        match spec {
-            Value::Null => Some(Mask::Null),
-            Value::String(text) => {
-                if let Some((_, mask)) = named(text) {
-                    return Some(mask.clone());
-                }
-                // One word alone is a slip; anything else is SQL.
-                let is_word = text.chars().all(|c| c.is_alphanumeric() || "_-".contains(c));
-                if !is_word {
-                    return self.sql_mask(at, text, dialect);
-                }
-                let hint = match nearest(text, MASKS.iter().map(|(name, _)| *name)) {
-                    Some(near) => format!("Did you mean `{near}`?"),
-                    None => format!("Use one of {}, or `{{sql: EXPRESSION}}`.", known()),
-                };
-                self.error(at, ProblemCode::BadValue, format!("There is no mask `{text}`."), hint);
-                None
+        match mask::read(spec) {
+            Ok(Written::Known(mask)) => Some(mask),
+            Ok(Written::Sql(text)) => {
+                self.fragment(at, text, dialect).map(|fragment| Mask::Sql(fragment.into()))
             }
-            Value::Object(map) if map.len() == 1 => {
-                let number = |value: &Value, key: &str| {
-                    value
-                        .get(key)
-                        .map_or(Some(0), |value| value.as_u64().filter(|n| *n <= MAX_SHOWN))
-                };
-                let small = |n: u64| u32::try_from(n).ok();
-                let step = |value: &Value| value.as_u64().filter(|step| *step >= 1).and_then(small);
-                let mask = match map.iter().next().map(|(key, value)| (key.as_str(), value)) {
-                    Some(("sql", Value::String(text))) => {
-                        return self.sql_mask(&format!("{at}/sql"), text, dialect);
-                    }
-                    Some(("round", value)) => {
-                        step(value).map(|step| Mask::Round { step: Some(step) })
-                    }
-                    Some(("partial", value @ Value::Object(ends)))
-                        if ends.keys().all(|key| key == "prefix" || key == "suffix") =>
-                    {
-                        let prefix = number(value, "prefix").and_then(small);
-                        let suffix = number(value, "suffix").and_then(small);
-                        prefix.zip(suffix).map(|(prefix, suffix)| Mask::Partial { prefix, suffix })
-                    }
-                    _ => None,
-                };
-                if mask.is_none() {
-                    self.form(at);
-                }
-                mask
-            }
-            _ => {
-                self.form(at);
+            Err(NoMask { message, hint }) => {
+                self.error(at, ProblemCode::BadValue, message, hint);
                 None
             }
         }
-    }
-
-    fn form(&mut self, at: &str) {
-        self.error(
-            at,
-            ProblemCode::BadValue,
-            "This is no mask.".into(),
-            "Write a name such as `last4`, `{round: 100}`, `{partial: {prefix: 3, suffix: 4}}` or `{sql: EXPRESSION}`.",
-        );
     }
 }
 

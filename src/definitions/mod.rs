@@ -13,6 +13,7 @@ pub mod grant;
 pub mod interface;
 pub mod issuer;
 pub mod load;
+pub mod mask;
 pub mod parameter;
 pub mod pattern;
 pub mod policy;

@@ -151,6 +151,7 @@ impl From<MissingClaim> for ApiError {
 impl From<Refusal> for ApiError {
     fn from(refusal: Refusal) -> Self {
         match refusal {
+            Refusal::Anonymous => Denial::MissingCredentials.into(),
             Refusal::NotGranted(cause) => Self::from(Denial::DataNotGranted).because(cause),
             Refusal::MissingClaim(claim) => MissingClaim(claim).into(),
         }

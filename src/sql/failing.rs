@@ -120,8 +120,6 @@ fn is_total(expr: &Expr, dialect: Dialect) -> bool {
         | Expr::InSubquery { .. }
         | Expr::Exists { .. }
         | Expr::Between { .. }
-        | Expr::AnyOp { .. }
-        | Expr::AllOp { .. }
         | Expr::Tuple(_)
         | Expr::Case { .. }
         | Expr::TypedString(_)
@@ -129,7 +127,9 @@ fn is_total(expr: &Expr, dialect: Dialect) -> bool {
         | Expr::Wildcard(_)
         | Expr::QualifiedWildcard(..)
         | Expr::UnaryOp { op: UnaryOperator::Not, .. } => true,
-        Expr::BinaryOp { op, .. } => matches!(
+        Expr::BinaryOp { op, .. }
+        | Expr::AnyOp { compare_op: op, .. }
+        | Expr::AllOp { compare_op: op, .. } => matches!(
             op,
             Op::And
                 | Op::Or

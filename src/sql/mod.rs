@@ -4,6 +4,7 @@ pub mod bind;
 pub mod count;
 pub mod dialect;
 pub mod failing;
+pub mod flaw;
 pub mod fragment;
 pub mod functions;
 pub mod govern;

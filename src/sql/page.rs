@@ -63,7 +63,12 @@ pub fn build(
         safety::check(&ast, options.dialect, options.is_procedure, may_scan).map_err(
             |refusal| {
                 let offset = find(text, &refusal.pattern);
-                TemplateError::new(refusal.flaw, offset)
+                let flaw = match refusal.flaw {
+                    // Not refused by safe mode, which could be turned off, but by the datasource.
+                    Flaw::Unsafe(text) if !options.is_safe => Flaw::Ungovernable(text),
+                    flaw => flaw,
+                };
+                TemplateError::new(flaw, offset)
             },
         )?;
     }

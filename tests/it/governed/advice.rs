@@ -149,9 +149,9 @@ fn what_cannot_be_governed_does_not_load() {
             "SELECT 1 WHERE 1 OPERATOR(public.=) 1",
             "operators named by their schema",
         ),
-        (Kind::MariaDb, "DELETE FROM sale WHERE id = 1", "SQL_UNSAFE"),
+        (Kind::MariaDb, "DELETE FROM sale WHERE id = 1", "`DELETE` is not a query"),
         (Kind::MariaDb, "SELECT 1 FROM", "expected identifier"),
-        (Kind::Sqlite, "PRAGMA table_info('sale')", "SQL_UNSAFE"),
+        (Kind::Sqlite, "PRAGMA table_info('sale')", "`PRAGMA` "),
     ] {
         for safe in ["", "safe_mode: false\n"] {
             let bench = Bench::new(kind);
@@ -164,5 +164,27 @@ fn what_cannot_be_governed_does_not_load() {
                 "{sql}: {out}"
             );
         }
+    }
+}
+
+/// With the database at hand, a grant's names are looked up.
+#[test]
+fn live_validation_knows_tables_and_columns() {
+    for (grant, said) in [
+        ("table: sale, columns: {deny: [phone]}, rows: \"region = 'x'\"", None),
+        ("table: sales", Some("has no table `sales`")),
+        ("table: sale, columns: {deny: [fone]}", Some("names the column `fone`")),
+        ("table: sale, rows: \"regio = 'x'\"", Some("reads `regio`")),
+        ("table: \"sa*\", columns: {deny: [fone]}", None),
+    ] {
+        let bench = governed(Kind::Sqlite, SQL);
+        bench.interface("code: sales\nquery_template: SELECT id FROM sale WHERE id = 1");
+        super::Policy { claims: "", roles: &[grant] }.write(&bench);
+        let (code, out, _) =
+            run(&["validate", "--live", "--root", bench.tree.root().to_str().unwrap()]);
+        assert_eq!(code, i32::from(said.is_some()), "{grant}: {out}");
+        let said = said.unwrap_or("ok: ");
+        assert!(out.contains(said), "{grant}: {out}");
+        assert!(said == "ok: " || out.contains("policies/base.yaml:5:"), "{grant}: {out}");
     }
 }

@@ -213,3 +213,16 @@ fn grants_are_of_the_caller_alone() {
         }
     });
 }
+
+/// Who does not say who it is has no roles, and is asked to.
+#[test]
+fn nobody_sees_nothing() {
+    let bench = governed(Kind::Sqlite, SQL);
+    Policy { claims: "", roles: &["table: person"] }.write(&bench);
+    bench.interface(
+        "code: people\nvisibility: public\nauth_required: false\nquery_template: SELECT id FROM person ORDER BY id LIMIT 1",
+    );
+    let gateway = bench.serve();
+    assert_eq!(gateway.get_with("/data-api/people", &[]).refusal().0, 401);
+    assert_eq!(gateway.get("/data-api/people").data(), json!([{"id": 1}]));
+}
