@@ -52,14 +52,15 @@ pub fn build(text: &str, options: &Options) -> Result<Statement, TemplateError> 
     };
     let has_page = options.paging != Paging::None;
     if options.is_safe {
-        safety::check(&ast, options.dialect, options.is_procedure, has_page).map_err(
+        safety::check(&ast, &plain, options.dialect, options.is_procedure, has_page).map_err(
             |refusal| {
                 let offset = find(text, &refusal.pattern);
                 TemplateError::new(refusal.flaw, offset)
             },
         )?;
     }
-    let read_only = matches!(ast, Ast::Query(_)) && safety::is_read_only(&ast);
+    let read_only =
+        matches!(ast, Ast::Query(_)) && safety::is_read_only(&ast, &plain, options.dialect);
     let Ast::Query(query) = &mut ast else {
         return Ok(Statement { query: Text::new(parts, options.dialect), count: None, read_only });
     };

@@ -25,6 +25,7 @@ mod pages;
 mod parameters;
 mod properties;
 mod reload;
+mod safety;
 mod seed;
 mod smoke;
 mod sql_dialects;

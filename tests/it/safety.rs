@@ -1,0 +1,135 @@
+//! Safe mode, case by case: `tests/safety/ENGINE.txt` has one a line. What it lets through is run by the engine itself,
+//! in a session that could write.
+
+use std::sync::Arc;
+
+use regex::Regex;
+use serde_json::Value;
+use tidegate::sql::bind::Bind;
+use tidegate::sql::dialect::Dialect;
+use tidegate::sql::page::Paging;
+use tidegate::sql::template::{Flaw, Name, Options, Template};
+
+use crate::support::databases::{Bench, Kind, on_each};
+
+/// A line of a file: what becomes of the statement, and the statement.
+struct Case {
+    line: usize,
+    outcome: String,
+    sql: String,
+}
+
+fn cases(engine: &str) -> Vec<Case> {
+    let path = format!("{}/tests/safety/{engine}.txt", env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(path).unwrap();
+    let coded = Regex::new("⟨([0-9A-F]+)⟩").unwrap();
+    let character = |captures: &regex::Captures<'_>| {
+        let code = u32::from_str_radix(&captures[1], 16).unwrap();
+        char::from_u32(code).unwrap().to_string()
+    };
+    let lines = text.lines().enumerate();
+    let lines = lines.filter(|(_, line)| !line.is_empty() && !line.starts_with("# "));
+    let cases = lines.map(|(i, line)| {
+        let (outcome, sql) = line.split_once(" | ").unwrap_or_else(|| panic!("{engine}: {line}"));
+        let sql = coded.replace_all(sql, character).into_owned();
+        Case { line: i + 1, outcome: outcome.to_owned(), sql }
+    });
+    cases.collect()
+}
+
+fn outcome(sql: &str, dialect: Dialect) -> &'static str {
+    let name = |name: &str, is_array, sample: Bind| Name {
+        name: name.to_owned(),
+        is_array,
+        is_closed: false,
+        samples: vec![sample],
+    };
+    let text = Bind::Text("a".into());
+    let options = Options {
+        dialect,
+        names: Arc::new([
+            name("x", false, text.clone()),
+            name("list", true, Bind::Array(vec![text])),
+        ]),
+        is_safe: true,
+        is_procedure: false,
+        paging: Paging::None,
+    };
+    match Template::compile(sql, options) {
+        Ok(_) => "ok",
+        Err(errors) => match errors[0].flaw {
+            Flaw::Unsafe(_) => "unsafe",
+            Flaw::UnboundedScan(_) => "scan",
+            _ => "syntax",
+        },
+    }
+}
+
+fn check(engine: &str, dialect: Dialect) {
+    let mut wrong = Vec::new();
+    let cases = cases(engine);
+    assert!(cases.len() > 100, "the cases are gone");
+    for Case { line, outcome: wanted, sql } in &cases {
+        let got = outcome(sql, dialect);
+        if got != wanted && !(wanted == "no" && got != "ok") {
+            wrong.push(format!("{engine}.txt:{line}: {got}, not {wanted}: {sql}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn postgres_statements_are_told_apart() {
+    check("postgres", Dialect::Postgres);
+}
+
+#[test]
+fn mysql_statements_are_told_apart() {
+    check("mysql", Dialect::MySql);
+}
+
+#[test]
+fn sqlite_statements_are_told_apart() {
+    check("sqlite", Dialect::Sqlite);
+}
+
+fn contents(bench: &Bench) -> String {
+    let sequence = bench.pick(
+        "",
+        "SELECT last_value, is_called FROM s;",
+        "SELECT next_not_cached_value FROM s;",
+    );
+    bench.sql(&format!("SELECT * FROM t ORDER BY id; SELECT * FROM b ORDER BY a; {sequence}"))
+}
+
+#[test]
+fn what_is_let_through_runs_and_changes_nothing() {
+    on_each(|bench| {
+        let engine = bench.pick("sqlite", "postgres", "mysql");
+        let sequence = bench.pick("", "CREATE SEQUENCE s;", "CREATE SEQUENCE s;");
+        let name = bench.pick("TEXT", "text", "VARCHAR(50)");
+        bench.sql(&format!(
+            "CREATE TABLE t (id integer, name {name}); CREATE TABLE b (a integer, name {name}); {sequence}
+             INSERT INTO t VALUES (1, 'a'), (2, 'b'), (3, NULL); INSERT INTO b VALUES (1, 'a'), (2, 'x');"
+        ));
+        bench.datasource("read_only: false");
+        let cases: Vec<Case> =
+            cases(engine).into_iter().filter(|case| case.outcome == "ok").collect();
+        for Case { line, sql, .. } in &cases {
+            let sql = Value::from(sql.as_str());
+            bench.interface(&format!(
+                "code: line{line}\nparameters: [{{name: x, type: string}}, {{name: list, type: array}}]\nquery_template: {sql}\n"
+            ));
+        }
+        let before = contents(bench);
+        let gateway = bench.serve();
+        for Case { line, sql, .. } in &cases {
+            let answer = gateway.get(&format!("/data-api/line{line}?x=a&list=a,b"));
+            assert_eq!(answer.status, 200, "{engine}.txt:{line}: {sql}\n{}", answer.text());
+        }
+        assert_eq!(contents(bench), before);
+        if bench.kind != Kind::Sqlite {
+            assert!(before.lines().count() > 5, "{before}");
+        }
+    });
+}
