@@ -12,6 +12,8 @@ use tidegate::sql::template::{Flaw, Name, Options, Template};
 
 use crate::support::databases::{Bench, Kind, on_each};
 
+mod readings;
+
 /// A line of a file: what becomes of the statement, and the statement.
 struct Case {
     line: usize,
@@ -37,7 +39,7 @@ fn cases(engine: &str) -> Vec<Case> {
     cases.collect()
 }
 
-fn outcome(sql: &str, dialect: Dialect) -> &'static str {
+fn compile(sql: &str, dialect: Dialect) -> Result<Template, Flaw> {
     let name = |name: &str, is_array, sample: Bind| Name {
         name: name.to_owned(),
         is_array,
@@ -55,13 +57,15 @@ fn outcome(sql: &str, dialect: Dialect) -> &'static str {
         is_procedure: false,
         paging: Paging::None,
     };
-    match Template::compile(sql, options) {
+    Template::compile(sql, options).map_err(|errors| errors[0].flaw.clone())
+}
+
+fn outcome(sql: &str, dialect: Dialect) -> &'static str {
+    match compile(sql, dialect) {
         Ok(_) => "ok",
-        Err(errors) => match errors[0].flaw {
-            Flaw::Unsafe(_) => "unsafe",
-            Flaw::UnboundedScan(_) => "scan",
-            _ => "syntax",
-        },
+        Err(Flaw::Unsafe(_)) => "unsafe",
+        Err(Flaw::UnboundedScan(_)) => "scan",
+        Err(_) => "syntax",
     }
 }
 
