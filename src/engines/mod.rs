@@ -7,6 +7,7 @@ pub use crate::sql::bind::{Bind, offset_text};
 pub use crate::sql::dialect::Dialect;
 
 pub mod breaker;
+mod leftovers;
 pub mod mysql;
 pub mod postgres;
 pub mod registry;

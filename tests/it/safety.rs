@@ -2,6 +2,7 @@
 //! in a session that could write.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use regex::Regex;
 use serde_json::Value;
@@ -97,6 +98,15 @@ fn sqlite_statements_are_told_apart() {
     check("sqlite", Dialect::Sqlite);
 }
 
+fn fill(bench: &Bench) {
+    let sequence = bench.pick("", "CREATE SEQUENCE s;", "CREATE SEQUENCE s;");
+    let name = bench.pick("TEXT", "text", "VARCHAR(50)");
+    bench.sql(&format!(
+        "CREATE TABLE t (id integer, name {name}); CREATE TABLE b (a integer, name {name}); {sequence}
+         INSERT INTO t VALUES (1, 'a'), (2, 'b'), (3, NULL); INSERT INTO b VALUES (1, 'a'), (2, 'x');"
+    ));
+}
+
 fn contents(bench: &Bench) -> String {
     let sequence = bench.pick(
         "",
@@ -110,12 +120,7 @@ fn contents(bench: &Bench) -> String {
 fn what_is_let_through_runs_and_changes_nothing() {
     on_each(|bench| {
         let engine = bench.pick("sqlite", "postgres", "mysql");
-        let sequence = bench.pick("", "CREATE SEQUENCE s;", "CREATE SEQUENCE s;");
-        let name = bench.pick("TEXT", "text", "VARCHAR(50)");
-        bench.sql(&format!(
-            "CREATE TABLE t (id integer, name {name}); CREATE TABLE b (a integer, name {name}); {sequence}
-             INSERT INTO t VALUES (1, 'a'), (2, 'b'), (3, NULL); INSERT INTO b VALUES (1, 'a'), (2, 'x');"
-        ));
+        fill(bench);
         bench.datasource("read_only: false");
         let cases: Vec<Case> =
             cases(engine).into_iter().filter(|case| case.outcome == "ok").collect();
@@ -134,6 +139,66 @@ fn what_is_let_through_runs_and_changes_nothing() {
         assert_eq!(contents(bench), before);
         if bench.kind != Kind::Sqlite {
             assert!(before.lines().count() > 5, "{before}");
+        }
+    });
+}
+
+#[test]
+fn without_safe_mode_the_session_still_holds() {
+    on_each(|bench| {
+        fill(bench);
+        bench.datasource("limits: {timeout_ms: 400}");
+        let writes: &[&str] = match bench.kind {
+            Kind::Sqlite => &[
+                "UPDATE t SET name = 'x'",
+                "CREATE TEMP TABLE u (a)",
+                "PRAGMA query_only = OFF",
+                "PRAGMA writable_schema = ON",
+                "ATTACH ':memory:' AS u",
+                "VACUUM INTO 'copy.db'",
+                "SELECT load_extension('x')",
+            ],
+            Kind::Postgres => &[
+                "UPDATE t SET name = 'x'",
+                "SELECT id INTO u FROM t",
+                "SELECT nextval('s')",
+                "SELECT * FROM t FOR UPDATE",
+                "WITH d AS (DELETE FROM t RETURNING id) SELECT * FROM d",
+                "DO $$ BEGIN DELETE FROM t; END $$",
+                "DO $$ BEGIN SET TRANSACTION READ WRITE; DELETE FROM t; END $$",
+                "SELECT set_config('transaction_read_only', 'off', true)",
+            ],
+            Kind::MariaDb => &[
+                "UPDATE t SET name = 'x'",
+                "TRUNCATE t",
+                "CREATE TABLE u AS SELECT * FROM t",
+                "SELECT NEXTVAL(s)",
+                "EXECUTE IMMEDIATE 'DELETE FROM t'",
+            ],
+        };
+        for (i, sql) in writes.iter().enumerate() {
+            let sql = Value::from(*sql);
+            bench.interface(&format!("code: write{i}\nsafe_mode: false\nquery_template: {sql}\n"));
+        }
+        let endless = bench.pick(
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n",
+            "SELECT pg_sleep(60) /* endless */",
+            "SELECT SLEEP(60) /* endless */",
+        );
+        bench.interface(&format!("code: endless\nsafe_mode: false\nquery_template: {endless}\n"));
+        let before = contents(bench);
+        let gateway = bench.serve();
+        for (i, sql) in writes.iter().enumerate() {
+            let answer = gateway.get(&format!("/data-api/write{i}"));
+            assert_eq!(answer.status, 502, "{sql}: {}", answer.text());
+        }
+        assert_eq!(contents(bench), before);
+        assert_eq!(gateway.get("/data-api/endless").status, 504);
+        if bench.kind != Kind::Sqlite {
+            let waiting = Instant::now() + Duration::from_secs(10);
+            while bench.running("endless") > 0 {
+                assert!(Instant::now() < waiting, "the query still runs");
+            }
         }
     });
 }

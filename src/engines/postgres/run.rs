@@ -15,7 +15,7 @@ use super::lease::Lease;
 use super::pool::Pool;
 use super::slots::{Need, Share};
 use super::statements::Prepared;
-use crate::engines::{Done, EngineError, Flow, Query, RowSink};
+use crate::engines::{Done, EngineError, Flow, Query, RowSink, leftovers};
 
 /// A result larger than this keeps its connection from taking other queries.
 const LONG_RESULT_BYTES: usize = 64 * 1024;
@@ -159,7 +159,7 @@ impl<'p, S: RowSink> Run<'p, S> {
             }
         }
         self.give_columns(prepared)?;
-        if !self.job.query.read_only && may_change_session(&self.job.query.sql) {
+        if !self.job.query.read_only && leftovers::may_leave_some(&self.job.query.sql) {
             lease.retire();
         } else {
             self.ran = lease.finish();
@@ -182,14 +182,4 @@ impl<'p, S: RowSink> Run<'p, S> {
             Some(_) => Err(protocol("the columns changed between two runs".into())),
         }
     }
-}
-
-/// First words of statements that leave nothing behind in their session.
-const HARMLESS: [&str; 8] =
-    ["select", "insert", "update", "delete", "merge", "with", "values", "call"];
-
-/// Whether a statement could leave something behind in its session (`SET`, `BEGIN`, `CREATE TEMP TABLE`, …).
-fn may_change_session(sql: &str) -> bool {
-    let word = sql.trim_start().split(|c: char| !c.is_ascii_alphabetic()).next().unwrap_or("");
-    !HARMLESS.iter().any(|harmless| word.eq_ignore_ascii_case(harmless))
 }

@@ -4,6 +4,7 @@ mod bind;
 mod cancel;
 mod decode;
 mod error;
+mod guard;
 mod init;
 mod pool;
 mod session;

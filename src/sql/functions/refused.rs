@@ -39,9 +39,8 @@ pub fn refusal(schema: Option<&str>, called: &str, dialect: Dialect) -> Option<&
         Dialect::MySql => &OF_MYSQL,
         Dialect::Sqlite => &OF_SQLITE,
     };
-    let is_named = |refused: &Refused, name: &str| match refused.is_start {
-        true => name.starts_with(refused.name),
-        false => name == refused.name,
+    let is_named = |refused: &Refused, name: &str| {
+        if refused.is_start { name.starts_with(refused.name) } else { name == refused.name }
     };
     let found = list.iter().find(|refused| match (refused.name.split_once('.'), schema) {
         (Some(_), Some(schema)) => is_named(refused, &format!("{schema}.{called}")),

@@ -213,7 +213,7 @@ impl Visitor for Seen {
                 self.reads_column = true;
             }
             Expr::Value(value) if matches!(value.value, Value::Placeholder(_)) => {
-                self.varies = true
+                self.varies = true;
             }
             Expr::Function(function) => {
                 let name = function.name.0.last().and_then(|part| part.as_ident());
