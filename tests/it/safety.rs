@@ -13,6 +13,7 @@ use tidegate::sql::template::{Flaw, Name, Options, Template};
 
 use crate::support::databases::{Bench, Kind, on_each};
 
+mod injections;
 mod readings;
 
 /// A line of a file: what becomes of the statement, and the statement.
@@ -22,8 +23,9 @@ struct Case {
     sql: String,
 }
 
-fn cases(engine: &str) -> Vec<Case> {
-    let path = format!("{}/tests/safety/{engine}.txt", env!("CARGO_MANIFEST_DIR"));
+/// The lines of a file of `tests/safety`, counted from 1, without comments; `⟨A0⟩` stands for U+00A0.
+fn lines(file: &str) -> Vec<(usize, String)> {
+    let path = format!("{}/tests/safety/{file}.txt", env!("CARGO_MANIFEST_DIR"));
     let text = std::fs::read_to_string(path).unwrap();
     let coded = Regex::new("⟨([0-9A-F]+)⟩").unwrap();
     let character = |captures: &regex::Captures<'_>| {
@@ -32,12 +34,15 @@ fn cases(engine: &str) -> Vec<Case> {
     };
     let lines = text.lines().enumerate();
     let lines = lines.filter(|(_, line)| !line.is_empty() && !line.starts_with("# "));
-    let cases = lines.map(|(i, line)| {
-        let (outcome, sql) = line.split_once(" | ").unwrap_or_else(|| panic!("{engine}: {line}"));
-        let sql = coded.replace_all(sql, character).into_owned();
-        Case { line: i + 1, outcome: outcome.to_owned(), sql }
-    });
-    cases.collect()
+    lines.map(|(i, line)| (i + 1, coded.replace_all(line, character).into_owned())).collect()
+}
+
+fn cases(engine: &str) -> Vec<Case> {
+    let case = |(line, text): (usize, String)| {
+        let (outcome, sql) = text.split_once(" | ").unwrap_or_else(|| panic!("{engine}: {text}"));
+        Case { line, outcome: outcome.to_owned(), sql: sql.to_owned() }
+    };
+    lines(engine).into_iter().map(case).collect()
 }
 
 fn compile(sql: &str, dialect: Dialect) -> Result<Template, Flaw> {
