@@ -14,6 +14,7 @@ use tidegate::sql::template::{Flaw, Name, Options, Template};
 use crate::support::databases::{Bench, Kind, on_each};
 
 mod injections;
+mod known;
 mod readings;
 
 /// A line of a file: what becomes of the statement, and the statement.
