@@ -10,8 +10,18 @@ const STICKY: [&str; 6] =
 
 /// Whether a statement could leave something behind in its session (`SET`, `BEGIN`, `CREATE TEMP TABLE`, …).
 pub fn may_leave_some(sql: &str) -> bool {
+    let lower = sql.to_ascii_lowercase();
+    !begins_harmless(sql) || STICKY.iter().any(|sticky| lower.contains(sticky))
+}
+
+/// Whether a statement could be PostgreSQL's `DO`, whose block may make its session writable, commit, and write.
+pub fn may_be_block(sql: &str) -> bool {
+    let mut words = sql.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    !begins_harmless(sql) && words.any(|word| word.eq_ignore_ascii_case("do"))
+}
+
+/// A comment at the beginning is no word, and not harmless.
+fn begins_harmless(sql: &str) -> bool {
     let word = sql.trim_start().split(|c: char| !c.is_ascii_alphabetic()).next().unwrap_or("");
-    let sql = sql.to_ascii_lowercase();
-    !HARMLESS.iter().any(|harmless| word.eq_ignore_ascii_case(harmless))
-        || STICKY.iter().any(|sticky| sql.contains(sticky))
+    HARMLESS.iter().any(|harmless| word.eq_ignore_ascii_case(harmless))
 }

@@ -172,6 +172,8 @@ fn without_safe_mode_the_session_still_holds() {
                 "WITH d AS (DELETE FROM t RETURNING id) SELECT * FROM d",
                 "DO $$ BEGIN DELETE FROM t; END $$",
                 "DO $$ BEGIN SET TRANSACTION READ WRITE; DELETE FROM t; END $$",
+                "DO $$ BEGIN SET default_transaction_read_only = off; COMMIT; DELETE FROM t; END $$",
+                "/* x */ DO $$ BEGIN SET default_transaction_read_only = off; COMMIT; DELETE FROM t; END $$",
                 "SELECT set_config('transaction_read_only', 'off', true)",
             ],
             Kind::MariaDb => &[

@@ -29,6 +29,9 @@ const MAX_MOVES: u8 = 4;
 /// Most runs again of one query because cancels of its neighbours could have hit it.
 const MAX_STRAYS: u8 = 16;
 
+/// What the server says of a write in a read-only session.
+const READ_ONLY: &str = "25006";
+
 /// A query, its sink, and how far they are.
 pub(super) struct Run<'p, S> {
     job: Job<'p>,
@@ -55,6 +58,13 @@ impl<'p, S: RowSink> Run<'p, S> {
     /// Runs the query to its end.
     pub(super) async fn until_done(&mut self, share: Share) -> Result<Done, EngineError> {
         bind::check(&self.job.query.binds)?;
+        let is_read_only = self.job.pool.connector.config().read_only;
+        if is_read_only && leftovers::may_be_block(&self.job.query.sql) {
+            return Err(EngineError::Statement {
+                code: READ_ONLY.to_owned(),
+                message: "a DO block could end that the session is read-only".to_owned(),
+            });
+        }
         let mut need = Need { share, newer_than: None };
         let mut place = None;
         let (mut may_reconnect, mut may_repeat, mut may_reprepare) = (true, true, true);
