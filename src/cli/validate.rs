@@ -13,7 +13,7 @@ use crate::definitions::compile::compile;
 use crate::definitions::grant::TablePattern;
 use crate::definitions::load::load;
 use crate::definitions::problem::{Problem, ProblemCode, Severity};
-use crate::definitions::snapshot::{Interface, Snapshot};
+use crate::definitions::snapshot::{Interface, Role, Snapshot};
 use crate::engines::{EngineError, catalog};
 use crate::live::generation::Generation;
 use crate::observe::Observer;
@@ -131,7 +131,7 @@ async fn describe_all(generation: &Generation) -> Vec<Problem> {
 async fn look_at_grants(generation: &Generation) -> Vec<Problem> {
     let mut problems = Vec::new();
     let roles = &generation.snapshot.policies.roles;
-    for (id, grant) in roles.iter().flat_map(|role| role.all_data()) {
+    for (id, grant) in roles.iter().flat_map(Role::all_data) {
         let Some(table) = grant.tables.as_ref().and_then(TablePattern::named) else { continue };
         let Some(source) = generation.registry.get(id) else { continue };
         let deadline = Instant::now() + DESCRIBE_TIMEOUT;

@@ -58,13 +58,11 @@ fn named(text: &str) -> Result<Written<'_>, NoMask> {
     if !text.chars().all(|c| c.is_alphanumeric() || "_-".contains(c)) {
         return Ok(Written::Sql(text));
     }
-    let hint = match nearest(text, names()) {
-        Some(near) => format!("Did you mean `{near}`?"),
-        None => {
-            let known: Vec<&str> = names().collect();
-            format!("Use one of {}, or `{{sql: EXPRESSION}}`.", known.join(", "))
-        }
-    };
+    let known: Vec<&str> = names().collect();
+    let hint = nearest(text, names()).map_or_else(
+        || format!("Use one of {}, or `{{sql: EXPRESSION}}`.", known.join(", ")),
+        |near| format!("Did you mean `{near}`?"),
+    );
     Err(NoMask { message: format!("There is no mask `{text}`."), hint })
 }
 

@@ -8,6 +8,7 @@ pub use crate::sql::dialect::Dialect;
 
 pub mod breaker;
 pub mod catalog;
+mod leftovers;
 pub mod mysql;
 pub mod postgres;
 pub mod registry;

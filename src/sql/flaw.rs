@@ -46,7 +46,9 @@ impl From<LexError> for TemplateError {
             LexError::SecondStatement { .. } | LexError::ExecutableComment { .. } => {
                 Flaw::Unsafe(text)
             }
-            LexError::Unclosed { .. } | LexError::RawPlaceholder { .. } => Flaw::Sql(text),
+            LexError::Unclosed { .. }
+            | LexError::RawPlaceholder { .. }
+            | LexError::Ambiguous { .. } => Flaw::Sql(text),
         };
         Self { flaw, offset }
     }

@@ -103,7 +103,7 @@ impl Fragment {
             out.extend(if brackets { ["(", &place, ")"] } else { ["", &place, ""] });
         }
         let expr = grammar::parse_expr(&out, dialect).map_err(|reason| reason.text)?;
-        match safety::check_expr(&expr, dialect) {
+        match safety::check_expr(&expr, &out, dialect) {
             Ok(()) => Ok(Self { expr, references }),
             Err(refusal) => Err(match refusal.flaw {
                 Flaw::Unsafe(text) => text,

@@ -11,6 +11,7 @@ use sqlparser::parser::{Parser, ParserOptions};
 use sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer, Whitespace};
 
 use super::dialect::Dialect;
+use super::lex;
 
 /// How deep SQL may nest.
 const MAX_SQL_DEPTH: usize = 64;
@@ -50,11 +51,7 @@ pub fn parse_expr(text: &str, dialect: Dialect) -> Result<Expr, Reason> {
 }
 
 fn parser(text: &str, dialect: Dialect) -> Result<Parser<'static>, Reason> {
-    let grammar: &'static dyn Grammar = match dialect {
-        Dialect::Sqlite => &SQLiteDialect {},
-        Dialect::Postgres => &PostgreSqlDialect {},
-        Dialect::MySql => &MySqlDialect {},
-    };
+    let grammar = grammar(dialect);
     let mut tokens = Tokenizer::new(grammar, text)
         .tokenize_with_location()
         .map_err(|error| Reason::new(&error.to_string()))?;
@@ -64,11 +61,58 @@ fn parser(text: &str, dialect: Dialect) -> Result<Parser<'static>, Reason> {
         let at = usize::try_from(start.line).ok().zip(usize::try_from(start.column).ok());
         return Err(Reason { text, at });
     }
+    if !is_read_alike(&tokens, text, dialect) {
+        let text = "its quotes and comments can be read in two ways";
+        return Err(Reason::new(text));
+    }
     translate(&mut tokens, dialect);
     Ok(Parser::new(grammar)
         .with_recursion_limit(MAX_SQL_DEPTH)
         .with_options(ParserOptions::new().with_trailing_commas(false))
         .with_tokens_with_locations(tokens))
+}
+
+fn grammar(dialect: Dialect) -> &'static dyn Grammar {
+    match dialect {
+        Dialect::Sqlite => &SQLiteDialect {},
+        Dialect::Postgres => &PostgreSqlDialect {},
+        Dialect::MySql => &MySqlDialect {},
+    }
+}
+
+/// Whether the parser sees strings, names and comments where the database does. Our own lexer follows the database; what
+/// it leaves of the text holds no quotes that could be taken in two ways, and must give the same tokens.
+fn is_read_alike(tokens: &[TokenWithSpan], text: &str, dialect: Dialect) -> bool {
+    let Ok(outline) = lex::outline(text, dialect) else { return false };
+    let Ok(plain) = Tokenizer::new(grammar(dialect), &outline).tokenize() else { return false };
+    let kinds = tokens.iter().filter_map(|token| kind(&token.token));
+    kinds.eq(plain.iter().filter_map(kind))
+}
+
+/// The tokens of a text, without white space and comments; none where it cannot be cut.
+pub fn tokens(text: &str, dialect: Dialect) -> Vec<Token> {
+    let mut tokens = Tokenizer::new(grammar(dialect), text).tokenize().unwrap_or_default();
+    tokens.retain(|token| !matches!(token, Token::Whitespace(_)));
+    tokens
+}
+
+/// What a token is, whatever stands within its quotes; `None`: it separates others.
+fn kind(token: &Token) -> Option<String> {
+    match token {
+        Token::Whitespace(_) => None,
+        Token::Word(word) if word.quote_style.is_some() => Some("name".to_owned()),
+        Token::SingleQuotedString(_)
+        | Token::DoubleQuotedString(_)
+        | Token::DollarQuotedString(_)
+        | Token::EscapedStringLiteral(_)
+        | Token::UnicodeStringLiteral(_)
+        | Token::NationalStringLiteral(_)
+        | Token::HexStringLiteral(_)
+        | Token::SingleQuotedByteStringLiteral(_)
+        | Token::DoubleQuotedByteStringLiteral(_) => Some("string".to_owned()),
+        // Between blanks, so that it is no name's kind.
+        other => Some(format!(" {other} ")),
+    }
 }
 
 /// The text of a query; `None` where the parser would not read the same in it, since it writes some things wrongly.

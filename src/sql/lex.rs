@@ -1,5 +1,7 @@
 //! Cuts statement text into fixed pieces and bound places, knowing strings, comments and quoting of each dialect.
 
+use std::ops::Range;
+
 use super::dialect::Dialect;
 
 /// Stands around the number of a rendered value (`{{ }}`) in rendered template text: `␁7␁`, for an array `␁7a␁`. No
@@ -30,6 +32,8 @@ pub enum LexError {
     RawPlaceholder { text: String, offset: usize },
     #[error("a comment that the server would run")]
     ExecutableComment { offset: usize },
+    #[error("{what}: databases and parsers do not read it in the same way")]
+    Ambiguous { what: &'static str, offset: usize },
 }
 
 impl LexError {
@@ -40,7 +44,8 @@ impl LexError {
             | Self::SecondStatement { offset }
             | Self::ValueInside { offset, .. }
             | Self::RawPlaceholder { offset, .. }
-            | Self::ExecutableComment { offset } => *offset,
+            | Self::ExecutableComment { offset }
+            | Self::Ambiguous { offset, .. } => *offset,
         }
     }
 }
@@ -51,9 +56,35 @@ impl LexError {
 /// Where something is not closed, a second statement follows, a value stands inside a string or comment, or the text
 /// has placeholders of a driver.
 pub fn cut(text: &str, dialect: Dialect) -> Result<Vec<Piece<'_>>, LexError> {
-    let mut lexer = Lexer { text, dialect, at: 0, from: 0, pieces: Vec::new() };
+    Ok(lex(text, dialect)?.pieces)
+}
+
+/// The text with each comment as white space and nothing but a digit or letter within quotes: what no reader can take
+/// apart in another way.
+///
+/// # Errors
+/// Those of [`cut`].
+pub fn outline(text: &str, dialect: Dialect) -> Result<String, LexError> {
+    let lexer = lex(text, dialect)?;
+    let mut out = String::with_capacity(text.len());
+    let mut from = 0;
+    for (inside, stand_in) in lexer.closed {
+        out.push_str(&text[from..inside.start]);
+        out.push_str(stand_in);
+        from = inside.end;
+    }
+    out.push_str(&text[from..]);
+    Ok(out)
+}
+
+fn lex(text: &str, dialect: Dialect) -> Result<Lexer<'_>, LexError> {
+    if let Some(offset) = text.find('\0') {
+        return Err(LexError::Ambiguous { what: "a NUL", offset });
+    }
+    let (pieces, closed) = (Vec::new(), Vec::new());
+    let mut lexer = Lexer { text, dialect, at: 0, from: 0, pieces, closed };
     lexer.run()?;
-    Ok(lexer.pieces)
+    Ok(lexer)
 }
 
 struct Lexer<'a> {
@@ -64,13 +95,15 @@ struct Lexer<'a> {
     /// Where the current fixed piece began.
     from: usize,
     pieces: Vec<Piece<'a>>,
+    /// What stands within quotes, and whole comments; with what may stand there instead.
+    closed: Vec<(Range<usize>, &'static str)>,
 }
 
 impl Lexer<'_> {
     fn run(&mut self) -> Result<(), LexError> {
         while let Some(byte) = self.byte(0) {
             match byte {
-                b'\'' => self.quoted(b'\'', self.has_backslash_escapes(), "quoted string")?,
+                b'\'' => self.string()?,
                 b'"' => {
                     let escapes = self.dialect == Dialect::MySql;
                     self.quoted(b'"', escapes, "quoted name")?;
@@ -83,13 +116,15 @@ impl Lexer<'_> {
                 b'#' if self.dialect == Dialect::MySql => self.line_comment()?,
                 b'/' if self.byte(1) == Some(b'*') => self.block_comment()?,
                 b'$' if self.dialect == Dialect::Postgres => self.dollar()?,
-                b':' => self.colon(),
-                b'?' if self.dialect != Dialect::Postgres => {
-                    return Err(LexError::RawPlaceholder { text: "?".into(), offset: self.at });
+                b':' => self.colon()?,
+                b'?' if self.dialect != Dialect::Postgres => return Err(self.placeholder("?")),
+                b'@' if self.dialect == Dialect::Sqlite => return Err(self.placeholder("@")),
+                b'$' if self.dialect == Dialect::Sqlite && !self.is_in_word() => {
+                    return Err(self.placeholder("$"));
                 }
                 b';' => return self.end(),
                 1 => self.mark(),
-                _ => self.at += 1,
+                _ => self.plain()?,
             }
         }
         self.fixed_until(self.at);
@@ -122,6 +157,45 @@ impl Lexer<'_> {
         }
     }
 
+    fn is_in_word(&self) -> bool {
+        self.before(1).is_some_and(is_word)
+    }
+
+    fn placeholder(&self, text: &str) -> LexError {
+        LexError::RawPlaceholder { text: text.into(), offset: self.at }
+    }
+
+    /// A character outside of quotes and comments.
+    fn plain(&mut self) -> Result<(), LexError> {
+        let c = self.text[self.at..].chars().next().unwrap_or_default();
+        if is_odd(c) {
+            let what = "a character that only looks like white space or a quote";
+            return Err(LexError::Ambiguous { what, offset: self.at });
+        }
+        self.at += c.len_utf8();
+        Ok(())
+    }
+
+    fn string(&mut self) -> Result<(), LexError> {
+        let escapes = self.has_backslash_escapes();
+        self.quoted(b'\'', escapes, "quoted string")?;
+        // PostgreSQL takes a string on a line below for a part of this one, backslashes and all.
+        if escapes && self.dialect == Dialect::Postgres && self.is_string_next() {
+            let what = "an `E'…'` string that goes on in another one";
+            return Err(LexError::Ambiguous { what, offset: self.at });
+        }
+        Ok(())
+    }
+
+    /// Whether nothing but white space and line comments stands before the next quote.
+    fn is_string_next(&self) -> bool {
+        let mut rest = self.text[self.at..].trim_start();
+        while let Some(comment) = rest.strip_prefix("--") {
+            rest = comment.split_once('\n').map_or("", |(_, below)| below.trim_start());
+        }
+        rest.starts_with('\'')
+    }
+
     fn quoted(&mut self, quote: u8, escapes: bool, what: &'static str) -> Result<(), LexError> {
         let start = self.at;
         self.at += 1;
@@ -134,6 +208,7 @@ impl Lexer<'_> {
                 self.at += 1;
             } else if byte == quote {
                 if self.byte(0) != Some(quote) {
+                    self.closed.push((start + 1..self.at - 1, stand_in(what)));
                     return Ok(());
                 }
                 self.at += 1;
@@ -147,6 +222,9 @@ impl Lexer<'_> {
         let rest = &self.text[start..];
         let length = rest.find(end).ok_or(LexError::Unclosed { what, offset: start })?;
         self.no_mark_in(start, start + length, what)?;
+        // The fence of `$$ … $$` is behind us, the bracket of `[ … ]` is not.
+        let inside = start + usize::from(self.byte(0) == Some(b'[') && end == "]");
+        self.closed.push((inside..start + length, stand_in(what)));
         self.at = start + length + end.len();
         Ok(())
     }
@@ -168,6 +246,13 @@ impl Lexer<'_> {
     fn line_comment(&mut self) -> Result<(), LexError> {
         let end = self.text[self.at..].find('\n').map_or(self.text.len(), |i| self.at + i);
         self.no_mark_in(self.at, end, "comment")?;
+        // PostgreSQL's comment ends there, others' does not.
+        let ending = self.text[self.at..end].trim_end_matches('\r');
+        if let Some(i) = ending.find('\r') {
+            let what = "a carriage return inside of a comment";
+            return Err(LexError::Ambiguous { what, offset: self.at + i });
+        }
+        self.closed.push((self.at..end, " "));
         self.at = end;
         Ok(())
     }
@@ -188,6 +273,7 @@ impl Lexer<'_> {
                 depth -= 1;
                 self.at += 2;
                 if depth == 0 {
+                    self.closed.push((start..self.at, " "));
                     return self.no_mark_in(start, self.at, "comment");
                 }
             } else {
@@ -199,7 +285,7 @@ impl Lexer<'_> {
 
     /// `$1` is a placeholder, `$tag$ … $tag$` a string, `a$b` a name.
     fn dollar(&mut self) -> Result<(), LexError> {
-        if self.before(1).is_some_and(is_word) {
+        if self.is_in_word() {
             self.at += 1;
             return Ok(());
         }
@@ -220,7 +306,7 @@ impl Lexer<'_> {
     }
 
     /// `::` casts and `:=` assigns; `:name` is a bound place.
-    fn colon(&mut self) {
+    fn colon(&mut self) -> Result<(), LexError> {
         let start = self.at;
         self.at += 1;
         match self.byte(0) {
@@ -232,8 +318,12 @@ impl Lexer<'_> {
                 self.at += length;
                 self.from = self.at;
             }
+            Some(b) if self.dialect == Dialect::Sqlite && is_word(b) => {
+                return Err(LexError::RawPlaceholder { text: ":".into(), offset: start });
+            }
             _ => {}
         }
+        Ok(())
     }
 
     fn mark(&mut self) {
@@ -272,6 +362,21 @@ impl Lexer<'_> {
         }
         Ok(())
     }
+}
+
+/// What may stand within such quotes.
+fn stand_in(what: &str) -> &'static str {
+    if what == "quoted string" { "0" } else { "q" }
+}
+
+/// White space, quotes and invisible characters that are none to a database; outside of quotes nobody means them.
+fn is_odd(c: char) -> bool {
+    let is_space = c.is_whitespace() && !matches!(c, ' ' | '\t' | '\n' | '\r');
+    let is_invisible = matches!(c, '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
+        | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+        | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffd}' | '\u{e0000}'..='\u{e0fff}');
+    let is_quote = matches!(c, '´' | '‘'..='‟' | '′'..='‷' | '‹' | '›' | '«' | '»' | 'ʹ'..='˟' | '＂' | '＇' | '｀');
+    is_space || c.is_control() && !matches!(c, '\t' | '\n' | '\r') || is_invisible || is_quote
 }
 
 /// Bytes that can stand in a name; those above ASCII count, so that `名字` is one word.

@@ -58,9 +58,10 @@ pub fn build(
         // What the parser does not know may still run where nobody asked for safety.
         Err(_) => return Ok(unparsed(parts, options)),
     };
+    let dialect = options.dialect;
     if options.is_safe || options.is_governed {
         let may_scan = options.paging != Paging::None || !options.is_safe;
-        safety::check(&ast, options.dialect, options.is_procedure, may_scan).map_err(
+        safety::check(&ast, &plain, dialect, options.is_procedure, may_scan).map_err(
             |refusal| {
                 let offset = find(text, &refusal.pattern);
                 let flaw = match refusal.flaw {
@@ -72,15 +73,15 @@ pub fn build(
             },
         )?;
     }
+    let read_only = matches!(ast, Ast::Query(_)) && safety::is_read_only(&ast, &plain, dialect);
     let ungoverned = match (options.is_governed, sight) {
-        (true, None) => Some(ungoverned(text, &ast, options.dialect)?),
+        (true, None) => Some(ungoverned(text, &ast, dialect)?),
         _ => None,
     };
     let (mut ast, parts) = match (ast, sight) {
-        (Ast::Query(query), Some(sight)) => governed(query, parts, sight, options.dialect)?,
+        (Ast::Query(query), Some(sight)) => governed(query, parts, sight, dialect)?,
         (ast, _) => (ast, parts),
     };
-    let read_only = matches!(ast, Ast::Query(_)) && safety::is_read_only(&ast);
     let Ast::Query(query) = &mut ast else {
         let query = Text::new(parts, options.dialect);
         return Ok(Statement { query, count: None, read_only, ungoverned });

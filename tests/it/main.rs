@@ -26,6 +26,7 @@ mod pages;
 mod parameters;
 mod properties;
 mod reload;
+mod safety;
 mod seed;
 mod smoke;
 mod sql_dialects;

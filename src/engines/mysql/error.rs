@@ -114,6 +114,8 @@ const STATEMENT_TIME_MYSQL: u16 = 3024;
 const CLIENT_IDLE: u16 = 4031;
 
 /// Errors that a bound value causes: out of range, wrong date or number, wrong characters, too long, not JSON, not good
-/// as an argument (`LIMIT 'x'`).
-const BAD_VALUES: [u16; 13] =
-    [1210, 1264, 1265, 1292, 1366, 1406, 1411, 1525, 1690, 1691, 3140, 3141, 4079];
+/// as an argument (`LIMIT 'x'`), no regular expression.
+const BAD_VALUES: [u16; 24] = [
+    1139, 1210, 1264, 1265, 1292, 1366, 1406, 1411, 1525, 1690, 1691, 3140, 3141, 3688, 3689, 3690,
+    3691, 3692, 3693, 3694, 3695, 3696, 3697, 4079,
+];

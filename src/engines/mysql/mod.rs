@@ -14,7 +14,9 @@ use mysql_async::prelude::Queryable as _;
 use mysql_async::{BinaryProtocol, QueryResult};
 use tokio::time::{timeout, timeout_at};
 
-use super::{Column, Done, Engine, EngineConfig, EngineError, Flow, PoolStats, Query, RowSink};
+use super::{
+    Column, Done, Engine, EngineConfig, EngineError, Flow, PoolStats, Query, RowSink, leftovers,
+};
 use decode::{DecodedRow, Shape};
 use error::{After, Failure};
 use json::JsonColumns;
@@ -63,7 +65,8 @@ impl MySql {
         loop {
             let failure = match self.execute(&mut lease, query, &mut feed).await {
                 Ok(done) => {
-                    if !lease.running {
+                    let is_spoilt = !query.read_only && leftovers::may_leave_some(&query.sql);
+                    if !lease.running && !is_spoilt {
                         lease.give_back();
                     }
                     return Ok(done);

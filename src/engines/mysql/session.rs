@@ -26,6 +26,21 @@ const IDLE_MARGIN: Duration = Duration::from_mins(1);
 /// Silence after which the system probes whether the server is still there.
 const KEEPALIVE: Duration = Duration::from_secs(30);
 const DEFAULT_PORT: u16 = 3306;
+/// Modes in which the server reads quotes, backslashes or NOT in another way than statements are checked for, and those
+/// that bring such modes with them. A name that holds another one stands before it.
+const ODD_SQL_MODES: [&str; 11] = [
+    "ANSI_QUOTES",
+    "ANSI",
+    "NO_BACKSLASH_ESCAPES",
+    "HIGH_NOT_PRECEDENCE",
+    "ORACLE",
+    "MSSQL",
+    "DB2",
+    "MAXDB",
+    "POSTGRESQL",
+    "MYSQL323",
+    "MYSQL40",
+];
 
 /// How to reach the server that `config` names.
 pub(super) fn options(config: &EngineConfig) -> Opts {
@@ -71,9 +86,11 @@ fn tls(config: &EngineConfig) -> Option<SslOpts> {
 pub(super) fn setup(config: &EngineConfig) -> String {
     let timeout = Duration::from_millis(config.timeout_ms);
     let idle = Duration::from_millis(config.pool.idle_timeout_ms) + IDLE_MARGIN;
+    let sql_mode = ODD_SQL_MODES
+        .iter()
+        .fold("@@sql_mode".to_owned(), |modes, odd| format!("REPLACE({modes}, '{odd}', '')"));
     let mut sql = format!(
-        "SET NAMES utf8mb4, time_zone = '+00:00', autocommit = 1, \
-         sql_mode = REPLACE(REPLACE(@@sql_mode, 'ANSI_QUOTES', ''), 'ANSI', ''), \
+        "SET NAMES utf8mb4, time_zone = '+00:00', autocommit = 1, sql_mode = {sql_mode}, \
          wait_timeout = {}, net_write_timeout = GREATEST(@@net_write_timeout, {}) \
          /*M! , max_statement_time = {:.3} */ /*!50708 , max_execution_time = {} */",
         idle.as_secs(),

@@ -142,7 +142,8 @@ impl Connector {
         driver
     }
 
-    /// Sent with the connection request, so they cost no round trip and are what `RESET` goes back to.
+    /// Sent with the connection request, so they cost no round trip and are what `RESET` goes back to. Statements are
+    /// checked as they read with standard strings, whatever the database's own setting is.
     fn session_options(&self) -> String {
         let timeout_ms = self.config.timeout_ms.saturating_add(STATEMENT_TIMEOUT_SLACK_MS);
         // The server reads it as a 32-bit number.
@@ -150,6 +151,7 @@ impl Connector {
         let read_only = if self.config.read_only { "on" } else { "off" };
         format!(
             "-c default_transaction_read_only={read_only} -c statement_timeout={timeout_ms} \
+             -c idle_in_transaction_session_timeout={timeout_ms} -c standard_conforming_strings=on \
              -c TimeZone=UTC -c DateStyle=ISO -c IntervalStyle=iso_8601"
         )
     }

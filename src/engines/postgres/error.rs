@@ -62,6 +62,18 @@ pub(super) fn statement(error: &Error) -> EngineError {
     EngineError::Statement { code: db.code().code().to_owned(), message: text(error) }
 }
 
+/// An error of a statement that runs. A pattern that is none is the fault of the value it came from, where values are bound.
+pub(super) fn running(error: &Error, binds: usize) -> EngineError {
+    let is_pattern = error.as_db_error().is_some_and(|db| {
+        [SqlState::INVALID_ESCAPE_SEQUENCE, SqlState::INVALID_REGULAR_EXPRESSION]
+            .contains(db.code())
+    });
+    if is_pattern && binds > 0 {
+        return EngineError::BadValue { position: None, message: text(error) };
+    }
+    statement(error)
+}
+
 /// An error from the time when values are bound: before anything is run. `names_parameters`: the server says which
 /// parameter it is.
 pub(super) fn binding(error: &Error, binds: usize, names_parameters: bool) -> EngineError {
@@ -75,7 +87,7 @@ pub(super) fn binding(error: &Error, binds: usize, names_parameters: bool) -> En
     if !names_parameters && binds > 0 && is_input_error(db.code()) {
         return EngineError::BadValue { position: None, message: text(error) };
     }
-    statement(error)
+    running(error, binds)
 }
 
 /// Codes that come from reading a value's text, never from the statement's own arithmetic.

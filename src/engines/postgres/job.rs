@@ -152,7 +152,7 @@ impl Job<'_> {
                 let names_parameters = lease.connection.names_parameters;
                 error::binding(failure, self.query.binds.len(), names_parameters).into()
             }
-            _ => error::statement(failure).into(),
+            _ => error::running(failure, self.query.binds.len()).into(),
         }
     }
 

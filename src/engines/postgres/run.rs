@@ -15,7 +15,7 @@ use super::lease::Lease;
 use super::pool::Pool;
 use super::slots::{Need, Share};
 use super::statements::Prepared;
-use crate::engines::{Done, EngineError, Flow, Query, RowSink};
+use crate::engines::{Done, EngineError, Flow, Query, RowSink, leftovers};
 
 /// A result larger than this keeps its connection from taking other queries.
 const LONG_RESULT_BYTES: usize = 64 * 1024;
@@ -28,6 +28,9 @@ const MAX_MOVES: u8 = 4;
 
 /// Most runs again of one query because cancels of its neighbours could have hit it.
 const MAX_STRAYS: u8 = 16;
+
+/// What the server says of a write in a read-only session.
+const READ_ONLY: &str = "25006";
 
 /// A query, its sink, and how far they are.
 pub(super) struct Run<'p, S> {
@@ -55,6 +58,13 @@ impl<'p, S: RowSink> Run<'p, S> {
     /// Runs the query to its end.
     pub(super) async fn until_done(&mut self, share: Share) -> Result<Done, EngineError> {
         bind::check(&self.job.query.binds)?;
+        let is_read_only = self.job.pool.connector.config().read_only;
+        if is_read_only && leftovers::may_be_block(&self.job.query.sql) {
+            return Err(EngineError::Statement {
+                code: READ_ONLY.to_owned(),
+                message: "a DO block could end that the session is read-only".to_owned(),
+            });
+        }
         let mut need = Need { share, newer_than: None };
         let mut place = None;
         let (mut may_reconnect, mut may_repeat, mut may_reprepare) = (true, true, true);
@@ -159,7 +169,7 @@ impl<'p, S: RowSink> Run<'p, S> {
             }
         }
         self.give_columns(prepared)?;
-        if !self.job.query.read_only && may_change_session(&self.job.query.sql) {
+        if !self.job.query.read_only && leftovers::may_leave_some(&self.job.query.sql) {
             lease.retire();
         } else {
             self.ran = lease.finish();
@@ -182,14 +192,4 @@ impl<'p, S: RowSink> Run<'p, S> {
             Some(_) => Err(protocol("the columns changed between two runs".into())),
         }
     }
-}
-
-/// First words of statements that leave nothing behind in their session.
-const HARMLESS: [&str; 8] =
-    ["select", "insert", "update", "delete", "merge", "with", "values", "call"];
-
-/// Whether a statement could leave something behind in its session (`SET`, `BEGIN`, `CREATE TEMP TABLE`, …).
-fn may_change_session(sql: &str) -> bool {
-    let word = sql.trim_start().split(|c: char| !c.is_ascii_alphabetic()).next().unwrap_or("");
-    !HARMLESS.iter().any(|harmless| word.eq_ignore_ascii_case(harmless))
 }

@@ -4,6 +4,9 @@ use rusqlite::ffi;
 
 use crate::engines::EngineError;
 
+/// What SQLite says of a pattern beyond the connection's limit; it has no code of its own.
+const PATTERN_TOO_LONG: &str = "LIKE or GLOB pattern too complex";
+
 /// What an error of the driver says about the datasource. The code is SQLite's extended result code.
 pub fn of(error: rusqlite::Error) -> EngineError {
     match error {
@@ -34,6 +37,10 @@ fn of_code(code: i32, message: String) -> EngineError {
         // The plain code is a statement that writes; the extended ones say that the file cannot be used.
         ffi::SQLITE_READONLY if code != ffi::SQLITE_READONLY => {
             EngineError::Unavailable(format!("{message} ({code})"))
+        }
+        // A statement's own pattern is short; a longer one is a value.
+        _ if message.starts_with(PATTERN_TOO_LONG) => {
+            EngineError::BadValue { position: None, message }
         }
         _ => EngineError::Statement { code: code.to_string(), message },
     }

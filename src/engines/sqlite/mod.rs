@@ -4,6 +4,7 @@ mod bind;
 mod cancel;
 mod decode;
 mod error;
+mod guard;
 mod hmac;
 mod init;
 mod pool;

@@ -9,7 +9,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::cancel::{self, Cancel};
 use super::decode::{ReadRow, columns_of};
-use super::{bind, error, hmac, init};
+use super::{bind, error, guard, hmac, init};
 use crate::engines::{Column, Done, EngineConfig, EngineError, Flow, Query, RowSink};
 
 /// Prepared statements that a connection keeps.
@@ -109,6 +109,8 @@ fn connect(config: &EngineConfig) -> rusqlite::Result<Connection> {
     if config.read_only {
         connection.execute_batch("PRAGMA query_only=ON;")?;
     }
+    // Last, since the settings above would be refused.
+    guard::watch(&connection, config.read_only)?;
     Ok(connection)
 }
 

@@ -95,7 +95,40 @@ async fn read_only_sessions_refuse_changes() {
             matches!(&outcome, Err(EngineError::Statement { code, .. }) if code == "1792");
         assert!(refused, "{sql}: {outcome:?}");
     }
+    // A session that was told otherwise serves nobody else.
+    for sql in ["SET SESSION TRANSACTION READ WRITE", "START TRANSACTION READ WRITE"] {
+        run(&engine, change(sql, &[])).await.1.unwrap();
+        let insert = change("INSERT INTO s_read_only VALUES (1)", &[]);
+        let (_, outcome) = run(&engine, insert).await;
+        assert!(
+            matches!(&outcome, Err(EngineError::Statement { code, .. }) if code == "1792"),
+            "{sql}: {outcome:?}"
+        );
+    }
     assert_eq!(one(&engine, "SELECT COUNT(*) FROM s_read_only", &[]).await, Out::Int(0));
+}
+
+#[tokio::test]
+async fn statements_are_read_alike_whatever_the_servers_mode() {
+    let user = "s_modes";
+    prepare(&[
+        "DROP USER IF EXISTS s_modes",
+        "CREATE USER s_modes IDENTIFIED BY 'modes'",
+        "GRANT SELECT ON *.* TO s_modes",
+    ])
+    .await;
+    let all = "ANSI_QUOTES,NO_BACKSLASH_ESCAPES,HIGH_NOT_PRECEDENCE";
+    for mode in [all, "ANSI", "ORACLE"] {
+        // The server runs it for users without privileges; the other tests' user has them all.
+        prepare(&[&format!("SET GLOBAL init_connect = \"SET sql_mode = '{mode}'\"")]).await;
+        let password = Some(super::SecretText::new("modes"));
+        let engine = MySql::new(EngineConfig { username: Some(user.into()), password, ..config() });
+        for (sql, wanted) in [(r#"SELECT "it's""#, "it's"), (r"SELECT 'it\'s'", "it's")] {
+            assert_eq!(one(&engine, sql, &[]).await, text(wanted), "{mode}: {sql}");
+        }
+        assert_eq!(one(&engine, "SELECT NOT 1 BETWEEN -5 AND 0", &[]).await, Out::Int(1), "{mode}");
+    }
+    prepare(&["SET GLOBAL init_connect = ''", "DROP USER s_modes"]).await;
 }
 
 #[tokio::test]

@@ -210,6 +210,16 @@ async fn writes_count_rows_and_read_only_sessions_refuse_them() {
             "{error}"
         );
     }
+    // Nor does a session that was told otherwise serve anybody else.
+    let unlock = "SELECT set_config('default_transaction_read_only', 'off', false)";
+    for sql in ["SET default_transaction_read_only = off", unlock] {
+        super::support::run(&refused, writing(sql)).await.1.unwrap();
+        let error = error(&refused, writing("INSERT INTO tg_writes VALUES (1)")).await;
+        assert!(
+            matches!(&error, EngineError::Statement { code, .. } if code == "25006"),
+            "{sql}: {error}"
+        );
+    }
     let e = engine(|c| c.read_only = false);
     let insert = "INSERT INTO tg_writes SELECT generate_series(1, $1::int)";
     let (collected, done) = super::support::run(

@@ -177,7 +177,8 @@ async fn sessions_are_set_up() {
     let e = engine(|c| c.timeout_ms = 30_000);
     let sql = "SELECT current_setting('TimeZone'), current_setting('DateStyle'), current_setting('client_encoding'), \
                current_setting('application_name'), current_setting('default_transaction_read_only'), \
-               current_setting('statement_timeout'), current_setting('IntervalStyle')";
+               current_setting('statement_timeout'), current_setting('IntervalStyle'), \
+               current_setting('idle_in_transaction_session_timeout'), current_setting('standard_conforming_strings')";
     let row = rows(&e, query(sql)).await.remove(0);
     assert_eq!(
         row,
@@ -188,7 +189,9 @@ async fn sessions_are_set_up() {
             "\"tidegate\"",
             "\"on\"",
             "\"32s\"",
-            "\"iso_8601\""
+            "\"iso_8601\"",
+            "\"32s\"",
+            "\"on\""
         ]
     );
 }

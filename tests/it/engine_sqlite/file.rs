@@ -149,15 +149,24 @@ async fn read_only_means_read_only() {
         "DROP TABLE t",
         "CREATE TABLE u (x)",
         "PRAGMA user_version = 5",
+        "PRAGMA query_only = OFF",
+        "PRAGMA case_sensitive_like = ON",
+        "PRAGMA writable_schema = ON",
+        "CREATE TEMP TABLE u (x)",
         "ATTACH 'other.db' AS other",
+        "ATTACH ':memory:' AS other",
+        "DETACH main",
         "VACUUM INTO 'copy.db'",
         "SELECT load_extension('x')",
         "SELECT writefile('x', 'y')",
+        "SELECT fts3_tokenizer('simple')",
     ] {
         let result = outcome(&engine, sql, LONG).await;
         assert!(matches!(result, Err(EngineError::Statement { .. })), "{sql}: {result:?}");
     }
     assert_eq!(value(&engine, "SELECT count(*) FROM t", &[]).await, Value::Int(1));
+    let columns = value(&engine, "SELECT count(*) FROM pragma_table_info('t')", &[]).await;
+    assert_eq!(columns, Value::Int(1), "what only tells is not refused");
     assert_eq!(std::fs::read(&database.config.path).unwrap(), before);
     assert_eq!(database.files(), ["test.db"]);
 }

@@ -78,6 +78,13 @@ impl Bench {
         run(Command::new("sqlite3").args(["-batch", "-bail", "-tabs"]).arg(file), sql)
     }
 
+    /// The URL of its database; PostgreSQL and MariaDB.
+    pub fn url(&self) -> String {
+        let Server { host, port, user, password, database } = self.server.as_ref().unwrap();
+        let scheme = self.pick("", "postgres", "mysql");
+        format!("{scheme}://{user}:{password}@{host}:{port}/{database}")
+    }
+
     /// The text for this engine.
     pub fn pick<'a>(&self, sqlite: &'a str, postgres: &'a str, mariadb: &'a str) -> &'a str {
         match self.kind {
