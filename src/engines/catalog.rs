@@ -45,6 +45,11 @@ const SQLITE: &str = "SELECT l.schema, l.name, x.name, lower(x.type), \
     FROM pragma_table_list AS l, pragma_table_xinfo(l.name, l.schema) AS x \
     WHERE l.name = ?1 COLLATE NOCASE AND l.schema = COALESCE(?2, 'main') COLLATE NOCASE AND x.hidden <> 1 ORDER BY x.cid";
 
+/// Functions that somebody has put into the database: those of `$1`, and those of `$2` that no extension brought.
+const OWN_FUNCTIONS: &str = "SELECT DISTINCT p.proname::text FROM pg_catalog.pg_proc AS p \
+    WHERE p.pronamespace <> 'pg_catalog'::regnamespace AND (p.proname = ANY($1) OR p.proname = ANY($2) AND NOT EXISTS \
+    (SELECT FROM pg_catalog.pg_depend AS d WHERE d.classid = 'pg_catalog.pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'))";
+
 /// The tables of one datasource that were asked for.
 #[derive(Debug, Default)]
 pub struct Shapes(Mutex<HashMap<Relation, Known>>);
@@ -105,11 +110,29 @@ pub async fn shape(
         Dialect::Sqlite => (SQLITE, vec![name, optional(&relation.schema)]),
     };
     let query = Query { sql: sql.into(), binds, deadline, read_only: true };
-    let (rows, done) = source.run(query, Rows::default()).await;
+    let (rows, done) = source.run(query, Rows::<6>::default()).await;
     done?;
     let shape = shaped(rows.0, relation, dialect).map(Arc::new);
     source.shapes().learn(relation, shape.clone(), now);
     Ok(shape)
+}
+
+/// Which of the names are functions that somebody has put into a PostgreSQL database: of `fields` all, of `known` those that no
+/// extension brought.
+///
+/// # Errors
+/// Where the database does not say.
+pub async fn own_functions(
+    source: &Source,
+    (fields, known): (&[String], &[String]),
+    deadline: Instant,
+) -> Result<Vec<String>, EngineError> {
+    let array = |names: &[String]| Bind::Array(names.iter().cloned().map(Bind::Text).collect());
+    let binds = vec![array(fields), array(known)];
+    let query = Query { sql: OWN_FUNCTIONS.into(), binds, deadline, read_only: true };
+    let (rows, done) = source.run(query, Rows::<1>::default()).await;
+    done?;
+    Ok(rows.0.into_iter().map(|[name]| name).collect())
 }
 
 /// The table that the rows describe. Where names differ by case alone (MySQL compares them so), the one written that way.
@@ -153,20 +176,20 @@ fn column_type(kind: &str, dialect: Dialect) -> ColumnType {
     }
 }
 
-/// Takes rows of six texts.
+/// Takes rows of so many texts.
 #[derive(Default)]
-struct Rows(Vec<[String; 6]>);
+struct Rows<const N: usize>(Vec<[String; N]>);
 
-impl RowSink for Rows {
+impl<const N: usize> RowSink for Rows<N> {
     fn columns(&mut self, columns: &[Column]) -> Result<(), EngineError> {
-        match columns.len() {
-            6 => Ok(()),
-            count => Err(EngineError::Value(format!("the catalogue has {count} columns"))),
+        if columns.len() == N {
+            return Ok(());
         }
+        Err(EngineError::Value(format!("the catalogue has {} columns", columns.len())))
     }
 
     fn row<R: Row>(&mut self, row: &R) -> Result<Flow, EngineError> {
-        let mut texts: [String; 6] = Default::default();
+        let mut texts = [const { String::new() }; N];
         for (i, text) in texts.iter_mut().enumerate() {
             let mut scratch = String::new();
             if let Cell::Text(cell) = row.cell(i, &mut scratch)? {

@@ -10,10 +10,11 @@ use crate::definitions::snapshot::Binding;
 use crate::definitions::spec::interface::QueryType;
 use crate::engines::catalog::{self, SHAPE_TTL};
 use crate::engines::{EngineError, Query};
+use crate::sql::dialect::Dialect;
 use crate::sql::fragment::Reference;
 use crate::sql::govern::Sight;
 use crate::sql::statement::{Slot, Statement, Text, Ungoverned, Values};
-use crate::sql::template::{Flaw, Template, TemplateError};
+use crate::sql::template::{Flaw, Rendered, Template, TemplateError};
 use crate::sql::view::View;
 
 /// A statement with its values, ready to run.
@@ -42,7 +43,10 @@ pub async fn prepare(call: &Call, template: &Template) -> Result<Prepared, Failu
             let rewritten = if let Some(known) = known {
                 known
             } else {
-                let sight = sight(call, granted, ungoverned).await?;
+                let mut sight = sight(call, granted, ungoverned).await?;
+                if ungoverned.reads.is_unnamed {
+                    sight.names = names_of(call, &rendered).await?;
+                }
                 let statement = template.govern(ungoverned, &sight).map_err(refused)?;
                 let hidden = sight.views.values().flat_map(|view| view.hidden.clone()).collect();
                 let new = Rewritten::new(&rendered.statement, statement, sight.references, hidden);
@@ -93,6 +97,15 @@ async fn sight(call: &Call, granted: &Granted, ungoverned: &Ungoverned) -> Resul
     if let Some(name) = reads.functions.iter().find(|name| !rights.has_function(name)) {
         return Err(Failure::NotGranted(format!("the function `{name}` is not granted")));
     }
+    // A name of the database's own functions may stand where a column or a built-in one is expected.
+    if dialect == Dialect::Postgres && !(reads.fields.is_empty() && reads.known.is_empty()) {
+        let names = (reads.fields.as_slice(), reads.known.as_slice());
+        let own = catalog::own_functions(&call.source, names, call.deadline).await?;
+        if let Some(name) = own.iter().find(|name| !rights.has_function(name)) {
+            let cause = format!("`{name}` is a function of the database, and not granted");
+            return Err(Failure::NotGranted(cause));
+        }
+    }
     let mut references: Vec<Reference> = Vec::new();
     let mut views = HashMap::with_capacity(reads.tables.len());
     for table in &reads.tables {
@@ -107,7 +120,20 @@ async fn sight(call: &Call, granted: &Granted, ungoverned: &Ungoverned) -> Resul
         let view = View::of(&shape, &rules, dialect, &mut references);
         views.insert(table.clone(), view.map_err(Failure::NotGranted)?);
     }
-    Ok(Sight { views, references })
+    Ok(Sight { views, references, names: Vec::new() })
+}
+
+/// The names of the columns that a statement would give as it is written. It is only prepared, never run.
+async fn names_of(call: &Call, rendered: &Rendered) -> Result<Vec<String>, Failure> {
+    let names = &call.scope.values;
+    let values = Values { names, rendered: &rendered.values, grants: &[] };
+    let (sql, _) = rendered.statement.query.bind(&values);
+    match call.source.describe(&sql, call.deadline).await {
+        Ok(columns) => Ok(columns.into_iter().map(|column| column.name).collect()),
+        // Running it tells what is wrong with it.
+        Err(EngineError::Statement { .. }) => Ok(Vec::new()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 impl Prepared {

@@ -22,7 +22,7 @@ use super::grammar;
 use super::relation::{Relation, quoted};
 use super::statement::{Part, Slot};
 use super::view::View;
-use super::walk::{Obstacle, Walker, walk};
+use super::walk::{Called, Obstacle, Walker, walk};
 
 /// What a statement reads: what its caller must be granted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -31,8 +31,14 @@ pub struct Reads {
     pub tables: Vec<Relation>,
     /// Functions that are not known to compute only, each once.
     pub functions: Vec<String>,
+    /// On PostgreSQL: known functions, of which somebody may have made another one with the same name.
+    pub known: Vec<String>,
+    /// On PostgreSQL: names behind a dot, which call a function where there is no such column.
+    pub fields: Vec<String>,
     /// Names of columns in conditions, as they are written.
     pub conditions: Vec<String>,
+    /// A column of the answer has no name, and the engine gives it one that is made of the text.
+    pub is_unnamed: bool,
 }
 
 impl Reads {
@@ -49,10 +55,11 @@ impl Reads {
                 let mut conditions = Conditions::default();
                 let _ = query.visit(&mut conditions);
                 reads.conditions = conditions.columns;
+                reads.is_unnamed = dialect != Dialect::Postgres && is_unnamed(&query.body);
             }
             Ast::Call(call) => {
                 let name = call.name.to_string().to_ascii_lowercase();
-                reads.function(name)?;
+                reads.function(Called::Unknown(name));
             }
             other => {
                 let text = other.to_string();
@@ -72,11 +79,15 @@ impl Walker for Reads {
         Ok(())
     }
 
-    fn function(&mut self, name: String) -> Result<(), Obstacle> {
-        if !self.functions.contains(&name) {
-            self.functions.push(name);
+    fn function(&mut self, function: Called) {
+        let (names, name) = match function {
+            Called::Unknown(name) => (&mut self.functions, name),
+            Called::Known(name) => (&mut self.known, name),
+            Called::Field(name) => (&mut self.fields, name),
+        };
+        if !names.contains(&name) {
+            names.push(name);
         }
-        Ok(())
     }
 }
 
@@ -86,6 +97,8 @@ pub struct Sight {
     pub views: HashMap<Relation, View>,
     /// What fills the places of the views' expressions, by number.
     pub references: Vec<Reference>,
+    /// The names of the columns that the statement would give as it is written, where the engine makes them of its text.
+    pub names: Vec<String>,
 }
 
 /// Rewrites `query`, whose places are `parts`: what the views' expressions need is added to them.
@@ -99,8 +112,8 @@ pub fn govern(
     dialect: Dialect,
 ) -> Result<(), Obstacle> {
     let is_fenced = may_fail(query, dialect);
-    if dialect == Dialect::MySql {
-        keep_names(&mut query.body);
+    if dialect != Dialect::Postgres {
+        keep_names(&mut query.body, &sight.names, dialect);
     }
     walk(query, dialect, &mut Rewrite { sight, dialect, is_fenced })?;
     let _ = VisitMut::visit(query, &mut Renumber { first: parts.len() });
@@ -116,26 +129,59 @@ pub fn govern(
     Ok(())
 }
 
-/// Names the outermost columns as they are written: MySQL would take the case of the letters from the sub-query.
-fn keep_names(body: &mut SetExpr) {
-    match body {
-        SetExpr::Select(select) => {
-            for item in &mut select.projection {
-                let name = match item {
-                    SelectItem::UnnamedExpr(Expr::Identifier(name)) => Some(name.clone()),
-                    SelectItem::UnnamedExpr(Expr::CompoundIdentifier(names)) => {
-                        names.last().cloned()
-                    }
-                    _ => None,
-                };
-                if let (SelectItem::UnnamedExpr(expr), Some(alias)) = (&*item, name) {
-                    *item = SelectItem::ExprWithAlias { expr: expr.clone(), alias };
-                }
+/// Names the outermost columns as they were named before: MySQL would take the case of their letters from the sub-query, and
+/// expressions are named by their text, which is written anew. `names`: those of the answer, where they are known.
+fn keep_names(body: &mut SetExpr, names: &[String], dialect: Dialect) {
+    let select = match body {
+        SetExpr::Select(select) => select,
+        SetExpr::SetOperation { left, .. } => return keep_names(left, names, dialect),
+        SetExpr::Query(query) => return keep_names(&mut query.body, names, dialect),
+        _ => return,
+    };
+    let is_wildcard = |item: &SelectItem| {
+        matches!(item, SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..))
+    };
+    let first = select.projection.iter().position(is_wildcard);
+    let last = select.projection.iter().rposition(is_wildcard);
+    let count = select.projection.len();
+    for (at, item) in select.projection.iter_mut().enumerate() {
+        // Behind a wildcard they are counted from the end.
+        let known = match (first, last) {
+            (None, _) => names.get(at),
+            (Some(first), _) if at < first => names.get(at),
+            (_, Some(last)) if at > last => {
+                names.len().checked_sub(count - at).and_then(|at| names.get(at))
             }
+            _ => None,
+        };
+        let alias = match item {
+            // SQLite names columns as the table does.
+            SelectItem::UnnamedExpr(Expr::Identifier(_) | Expr::CompoundIdentifier(_))
+                if dialect == Dialect::Sqlite =>
+            {
+                None
+            }
+            SelectItem::UnnamedExpr(Expr::Identifier(name)) => Some(name.clone()),
+            SelectItem::UnnamedExpr(Expr::CompoundIdentifier(names)) => names.last().cloned(),
+            SelectItem::UnnamedExpr(_) => known.map(|name| quoted(name, dialect)),
+            _ => None,
+        };
+        if let (SelectItem::UnnamedExpr(expr), Some(alias)) = (&*item, alias) {
+            *item = SelectItem::ExprWithAlias { expr: expr.clone(), alias };
         }
-        SetExpr::SetOperation { left, .. } => keep_names(left),
-        SetExpr::Query(query) => keep_names(&mut query.body),
-        _ => {}
+    }
+}
+
+/// Whether an expression stands among the outermost columns without a name.
+fn is_unnamed(body: &SetExpr) -> bool {
+    match body {
+        SetExpr::Select(select) => select.projection.iter().any(|item| {
+            matches!(item, SelectItem::UnnamedExpr(expr)
+                if !matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_)))
+        }),
+        SetExpr::SetOperation { left, .. } => is_unnamed(left),
+        SetExpr::Query(query) => is_unnamed(&query.body),
+        _ => false,
     }
 }
 
@@ -164,9 +210,7 @@ impl Walker for Rewrite<'_> {
         Ok(())
     }
 
-    fn function(&mut self, _: String) -> Result<(), Obstacle> {
-        Ok(())
-    }
+    fn function(&mut self, _: Called) {}
 }
 
 impl Rewrite<'_> {

@@ -3,8 +3,8 @@
 use std::ops::ControlFlow;
 
 use sqlparser::ast::{
-    BinaryOperator, Expr, ObjectName, Query, Select, SelectItem, SelectItemQualifiedWildcardKind,
-    SetExpr, TableFactor, VisitMut, VisitorMut, With,
+    AccessExpr, BinaryOperator, Expr, Ident, ObjectName, Query, Select, SelectItem,
+    SelectItemQualifiedWildcardKind, SetExpr, TableFactor, VisitMut, VisitorMut, With,
 };
 
 use super::dialect::Dialect;
@@ -34,11 +34,19 @@ pub trait Walker {
     /// Ends the walk.
     fn table(&mut self, relation: Relation, factor: &mut TableFactor) -> Result<(), Obstacle>;
 
-    /// A function that is not known to compute only, by its name in lower case, with its schema where it is written.
-    ///
-    /// # Errors
-    /// Ends the walk.
-    fn function(&mut self, name: String) -> Result<(), Obstacle>;
+    /// A function, or what may be one.
+    fn function(&mut self, function: Called);
+}
+
+/// A function that a statement calls. Names are in lower case, with a schema where it is written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Called {
+    /// Not known to compute only.
+    Unknown(String),
+    /// Known to compute only, unless somebody has put another one of the name into the database.
+    Known(String),
+    /// PostgreSQL calls `f` in `x.f` and `(x).f`, where there is no such column.
+    Field(String),
 }
 
 /// Walks a query.
@@ -53,8 +61,8 @@ pub fn walk(query: &mut Query, dialect: Dialect, walker: &mut impl Walker) -> Re
     }
 }
 
-/// The name of a function in lower case, with its schema where it is written; `None` where it is known to compute only.
-pub fn unknown_function(name: &ObjectName, dialect: Dialect) -> Option<String> {
+/// The function that a name calls.
+pub fn called(name: &ObjectName, dialect: Dialect) -> Called {
     let parts: Option<Vec<String>> =
         name.0.iter().map(|part| part.as_ident().map(|ident| fold(ident, dialect))).collect();
     let parts = parts.unwrap_or_else(|| vec![name.to_string()]);
@@ -65,7 +73,8 @@ pub fn unknown_function(name: &ObjectName, dialect: Dialect) -> Option<String> {
     };
     let is_known =
         called.is_some_and(|called| functions::is_known(&called.to_ascii_lowercase(), dialect));
-    (!is_known).then(|| parts.join(".").to_ascii_lowercase())
+    let name = parts.join(".").to_ascii_lowercase();
+    if is_known { Called::Known(name) } else { Called::Unknown(name) }
 }
 
 type Flow = ControlFlow<Box<Obstacle>>;
@@ -104,9 +113,13 @@ impl<W: Walker> Walk<'_, W> {
     }
 
     fn function(&mut self, name: &ObjectName) -> Flow {
-        match unknown_function(name, self.dialect) {
-            Some(name) => flow(self.walker.function(name)),
-            None => ControlFlow::Continue(()),
+        self.walker.function(called(name, self.dialect));
+        ControlFlow::Continue(())
+    }
+
+    fn field(&mut self, name: &Ident) {
+        if self.dialect == Dialect::Postgres {
+            self.walker.function(Called::Field(fold(name, self.dialect)));
         }
     }
 }
@@ -204,6 +217,21 @@ impl<W: Walker> VisitorMut for Walk<'_, W> {
             }
             Expr::CompoundIdentifier(parts) => {
                 keep_last(parts, 2);
+                if let [_, name] = parts.as_slice() {
+                    self.field(name);
+                }
+                ControlFlow::Continue(())
+            }
+            Expr::CompoundFieldAccess { access_chain, .. } => {
+                for access in access_chain {
+                    match access {
+                        AccessExpr::Dot(Expr::Identifier(name)) => self.field(name),
+                        AccessExpr::Subscript(_) => {}
+                        AccessExpr::Dot(_) => {
+                            return stop("a field of a value is not named plainly", "");
+                        }
+                    }
+                }
                 ControlFlow::Continue(())
             }
             Expr::QualifiedWildcard(name, _) => {

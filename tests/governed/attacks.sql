@@ -94,6 +94,9 @@ SELECT COALESCE(MAX(amount), -1) AS m FROM fact_sales WHERE region = 'west'
 SELECT id FROM fact_sales LIMIT 100 OFFSET 1
 SELECT UPPER(name) AS n, LOWER(phone) AS p FROM dim_customer
 SELECT id AS phone, phone AS id FROM dim_customer
+SELECT round(id/2,1),COUNT( * ) , SUBSTR(name,1,2) FROM dim_customer GROUP BY id, name
+SELECT id+1, dim_customer.*, upper( name )||'x' FROM dim_customer
+SELECT SUM(amount)*2, MAX( region ) FROM fact_sales UNION ALL SELECT 1, 'x'
 SELECT "id" FROM "dim_customer" WHERE "region" = 'east'
 [my] SELECT `id`, `phone` FROM `dim_customer`
 [my] SELECT `id_card` FROM `dim_customer`
@@ -149,6 +152,17 @@ SELECT "id" FROM "dim_customer" WHERE "region" = 'east'
 [pg] SELECT * FROM reveal_rows() AS r
 [pg] SELECT * FROM dim_customer WHERE name = reveal(1)
 [pg] SELECT id FROM dim_customer ORDER BY reveal(id)
+[pg] SELECT (1).reveal AS x
+[pg] SELECT id, (id).reveal AS x FROM fact_sales
+[pg] SELECT f.peek FROM fact_sales f
+[pg] SELECT d.peek_any FROM (SELECT * FROM fact_sales) AS d
+[pg] SELECT c.peek_any FROM dim_customer c ORDER BY c.peek_any
+[pg] SELECT fact_sales.peek FROM public.fact_sales
+[pg] SELECT initcap(1) AS x
+[pg!] SELECT initcap(name) AS x FROM dim_customer
+[pg] SELECT ((SELECT 1)).reveal AS x
+[pg] SELECT f.id::int4 AS i, f.region AS r FROM fact_sales f
+[pg] SELECT d.total FROM (SELECT SUM(amount) AS total FROM fact_sales) AS d
 [pg] SELECT pg_relation_size('secret') AS x
 [pg] SELECT currval('secret_seq') AS x
 [pg] SELECT id FROM dim_customer WHERE phone SIMILAR TO '138%'

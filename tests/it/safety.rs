@@ -63,6 +63,7 @@ fn compile(sql: &str, dialect: Dialect) -> Result<Template, Flaw> {
         is_safe: true,
         is_procedure: false,
         paging: Paging::None,
+        is_governed: false,
     };
     Template::compile(sql, options).map_err(|errors| errors[0].flaw.clone())
 }

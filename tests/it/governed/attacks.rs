@@ -31,7 +31,10 @@ const SEEN: &str = "
 /// Functions that read for their owner.
 const FUNCTIONS_PG: &str = "
     CREATE FUNCTION reveal(i int) RETURNS text LANGUAGE sql AS 'SELECT word FROM secret WHERE id = i';
-    CREATE FUNCTION reveal_rows() RETURNS SETOF text LANGUAGE sql AS 'SELECT word FROM secret'; CREATE SEQUENCE secret_seq;";
+    CREATE FUNCTION reveal_rows() RETURNS SETOF text LANGUAGE sql AS 'SELECT word FROM secret'; CREATE SEQUENCE secret_seq;
+    CREATE FUNCTION initcap(i int) RETURNS text LANGUAGE sql AS 'SELECT word FROM secret WHERE id = i';
+    CREATE FUNCTION peek(r fact_sales) RETURNS text LANGUAGE sql AS 'SELECT word FROM secret';
+    CREATE FUNCTION peek_any(r anyelement) RETURNS text LANGUAGE plpgsql AS 'BEGIN RETURN (SELECT word FROM secret); END';";
 const FUNCTIONS_MY: &str = "
     CREATE FUNCTION reveal(i INT) RETURNS TEXT READS SQL DATA RETURN (SELECT word FROM secret WHERE id = i);";
 

@@ -90,7 +90,7 @@ fn accepted(dialect: Dialect, call: &'static str) -> Vec<String> {
         let text: String = texts.new_tree(&mut runner).unwrap().current().concat();
         if let Ok(template) = compile(&format!("SELECT {text}"), dialect) {
             let rendered = template.render(&[]).unwrap();
-            let nothing = Values { names: &[], rendered: &[] };
+            let nothing = Values { names: &[], rendered: &[], grants: &[] };
             found.push(rendered.statement.query.bind(&nothing).0.to_string());
         }
     }
