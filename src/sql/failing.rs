@@ -357,9 +357,8 @@ fn is_literal(expr: &Expr) -> bool {
 fn is_short_interval(expr: &Expr) -> bool {
     let Expr::Interval(interval) = expr else { return false };
     let Expr::Value(value) = &*interval.value else { return false };
-    let text = match &value.value {
-        Value::SingleQuotedString(text) | Value::Number(text, _) => text,
-        _ => return false,
+    let (Value::SingleQuotedString(text) | Value::Number(text, _)) = &value.value else {
+        return false;
     };
     text.split(|c: char| !c.is_ascii_digit()).all(|digits| digits.len() <= MAX_INTERVAL_DIGITS)
 }
