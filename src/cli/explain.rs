@@ -1,20 +1,15 @@
 //! `tidegate explain`: what a caller would get of an interface, and why. Exit 0: allowed, 1: refused, 2: could not run.
 
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Duration;
 
 use clap::ValueEnum;
 use serde_json::{Map, Value};
 
-use super::{Root, cannot_run};
-use crate::access::mask_key::MaskKey;
+use super::{Bench, Root, cannot_run};
 use crate::definitions::problem::nearest;
 use crate::definitions::spec::interface::Caller;
 use crate::gateway::explain::{Because, Explanation, caller, explain};
-use crate::live::reload::Live;
-use crate::observe::Observer;
-use crate::observe::metrics::Metrics;
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
@@ -51,19 +46,9 @@ fn object(text: &str) -> Result<Map<String, Value>, String> {
 
 /// Explains a call.
 pub fn run(arguments: &Arguments) -> ExitCode {
-    let runtime = match tokio::runtime::Runtime::new() {
-        Ok(runtime) => runtime,
-        Err(error) => return cannot_run(error),
-    };
-    let observer = Observer::new(Arc::new(Metrics::new()));
-    let handle = Some(runtime.handle().clone());
-    let key = Arc::new(MaskKey::ephemeral());
-    let live = match Live::start(&arguments.root.root, handle, observer, key) {
-        Ok(live) => live,
-        Err(problems) => {
-            problems.iter().for_each(|problem| eprintln!("{problem}"));
-            return cannot_run("the definitions have problems");
-        }
+    let Bench { runtime, live, .. } = match Bench::open(&arguments.root) {
+        Ok(bench) => bench,
+        Err(code) => return code,
     };
     let generation = live.current();
     let snapshot = &generation.snapshot;

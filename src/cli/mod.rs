@@ -4,6 +4,12 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use tokio::runtime::Runtime;
+
+use crate::access::mask_key::MaskKey;
+use crate::live::reload::Live;
+use crate::observe::Observer;
+use crate::observe::metrics::Metrics;
 
 mod explain;
 mod key;
@@ -55,6 +61,29 @@ pub fn run() -> ExitCode {
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Schema(arguments) => schema::run(&arguments),
         Command::Key(arguments) => key::run(&arguments),
+    }
+}
+
+/// Definitions at work without an address, for commands that call interfaces.
+struct Bench {
+    runtime: Runtime,
+    observer: Observer,
+    live: Live,
+}
+
+impl Bench {
+    /// Loads the definitions. Hashes of masks are made with a key that is gone with the process.
+    fn open(root: &Root) -> Result<Self, ExitCode> {
+        let runtime = Runtime::new().map_err(cannot_run)?;
+        let observer = Observer::new(Metrics::new().into());
+        let (handle, key) = (Some(runtime.handle().clone()), MaskKey::ephemeral().into());
+        match Live::start(&root.root, handle, observer.clone(), key) {
+            Ok(live) => Ok(Self { runtime, observer, live }),
+            Err(problems) => {
+                problems.iter().for_each(|problem| eprintln!("{problem}"));
+                Err(cannot_run("the definitions have problems"))
+            }
+        }
     }
 }
 

@@ -10,9 +10,8 @@ use globset::Glob;
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 
-use super::{Root, cannot_run};
+use super::{Bench, Root, cannot_run};
 use crate::access::attempts::Attempts;
-use crate::access::mask_key::MaskKey;
 use crate::access::principal::Principal;
 use crate::definitions::snapshot::Interface;
 use crate::definitions::spec::interface::{Expect, TestCase};
@@ -21,9 +20,6 @@ use crate::gateway::pipeline::{TestRun, handle};
 use crate::gateway::testing::request;
 use crate::gateway::{Gateway, GatewaySettings};
 use crate::live::generation::Generation;
-use crate::live::reload::Live;
-use crate::observe::Observer;
-use crate::observe::metrics::Metrics;
 use crate::query::cache::AnswerCache;
 
 /// Memory of cached answers while testing, in bytes.
@@ -65,20 +61,11 @@ pub fn run(arguments: &Arguments) -> ExitCode {
             return cannot_run(format!("`{}` is no pattern: {}", arguments.filter, error.kind()));
         }
     };
-    let runtime = match tokio::runtime::Runtime::new() {
-        Ok(runtime) => runtime,
-        Err(error) => return cannot_run(error),
+    let Bench { runtime, observer, live } = match Bench::open(&arguments.root) {
+        Ok(bench) => bench,
+        Err(code) => return code,
     };
-    let observer = Observer::new(Arc::new(Metrics::new()));
-    let handle = Some(runtime.handle().clone());
-    let key = Arc::new(MaskKey::ephemeral());
-    let live = match Live::start(&arguments.root.root, handle, observer.clone(), key) {
-        Ok(live) => Arc::new(live),
-        Err(problems) => {
-            problems.iter().for_each(|problem| eprintln!("{problem}"));
-            return cannot_run("the definitions have problems");
-        }
-    };
+    let live = Arc::new(live);
     let gateway = Arc::new(Gateway {
         live: live.clone(),
         cache: AnswerCache::new(CACHE_BYTES),

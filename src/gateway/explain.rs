@@ -158,10 +158,7 @@ pub async fn explain(
                 }
                 explanation.sql_missing = error.internal;
             }
-            let pretty = |sql: &str| match grammar::parse(sql, interface.datasource.dialect) {
-                Ok(statement) => format!("{statement:#}"),
-                Err(_) => sql.to_owned(),
-            };
+            let pretty = |sql: &str| grammar::pretty(sql, interface.datasource.dialect);
             explanation.sql = Some(pretty(prepared.sql()));
             explanation.count_sql = prepared.count.as_ref().map(|count| pretty(&count.sql));
         }

@@ -50,6 +50,20 @@ pub fn parse_expr(text: &str, dialect: Dialect) -> Result<Expr, Reason> {
     }
 }
 
+/// A statement in lines, for people; as it is where the parser does not take it. It may hold placeholders of drivers.
+pub fn pretty(text: &str, dialect: Dialect) -> String {
+    let grammar = grammar(dialect);
+    let Ok(mut tokens) = Tokenizer::new(grammar, text).tokenize_with_location() else {
+        return text.to_owned();
+    };
+    translate(&mut tokens, dialect);
+    let parser = Parser::new(grammar).with_recursion_limit(MAX_SQL_DEPTH);
+    match parser.with_tokens_with_locations(tokens).parse_statements().as_deref() {
+        Ok([statement]) => format!("{statement:#}"),
+        _ => text.to_owned(),
+    }
+}
+
 fn parser(text: &str, dialect: Dialect) -> Result<Parser<'static>, Reason> {
     let grammar = grammar(dialect);
     let mut tokens = Tokenizer::new(grammar, text)
