@@ -24,6 +24,9 @@ use super::statement::{Part, Slot};
 use super::view::View;
 use super::walk::{Called, Obstacle, Walker, walk};
 
+/// In front of the names of common table expressions, where they are changed. A prefix, since long names are cut at their end.
+const COMMON_TABLE_PREFIX: &str = "tidegate__";
+
 /// What a statement reads: what its caller must be granted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reads {
@@ -115,7 +118,8 @@ pub fn govern(
     if dialect != Dialect::Postgres {
         keep_names(&mut query.body, &sight.names, dialect);
     }
-    walk(query, dialect, &mut Rewrite { sight, dialect, is_fenced })?;
+    let renames = sight.views.values().any(View::asks);
+    walk(query, dialect, &mut Rewrite { sight, dialect, is_fenced, renames })?;
     let _ = VisitMut::visit(query, &mut Renumber { first: parts.len() });
     parts.extend(sight.references.iter().enumerate().map(|(number, reference)| {
         let slot = Slot::Grant(number);
@@ -189,6 +193,8 @@ struct Rewrite<'a> {
     sight: &'a Sight,
     dialect: Dialect,
     is_fenced: bool,
+    /// Views hold queries of their own, whose tables no common table expression of the statement may take the place of.
+    renames: bool,
 }
 
 impl Walker for Rewrite<'_> {
@@ -211,6 +217,12 @@ impl Walker for Rewrite<'_> {
     }
 
     fn function(&mut self, _: Called) {}
+
+    fn common_table(&mut self, name: &mut Ident) {
+        if self.renames {
+            name.value.insert_str(0, COMMON_TABLE_PREFIX);
+        }
+    }
 }
 
 impl Rewrite<'_> {

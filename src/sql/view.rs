@@ -1,7 +1,9 @@
 //! What a caller sees of a table: the rules of its grants added up, cell by cell.
 
 use sqlparser::ast::helpers::attached_token::AttachedToken;
-use sqlparser::ast::{BinaryOperator, CaseWhen, Expr, ObjectName, Value};
+use std::ops::ControlFlow;
+
+use sqlparser::ast::{BinaryOperator, CaseWhen, Expr, ObjectName, Query, Value, Visit, Visitor};
 
 use super::dialect::Dialect;
 use super::fragment::{Fragment, Reference};
@@ -78,6 +80,20 @@ pub struct View {
 }
 
 impl View {
+    /// Whether its expressions hold queries.
+    pub fn asks(&self) -> bool {
+        struct Finds;
+        impl Visitor for Finds {
+            type Break = ();
+
+            fn pre_visit_query(&mut self, _: &Query) -> ControlFlow<()> {
+                ControlFlow::Break(())
+            }
+        }
+        let columns = self.columns.iter().flatten().map(|(_, expr)| expr);
+        columns.chain(&self.rows).any(|expr| expr.visit(&mut Finds).is_break())
+    }
+
     /// What the rules show together of a table. Their references are numbered by `references`.
     ///
     /// # Errors

@@ -3,8 +3,8 @@
 use std::ops::ControlFlow;
 
 use sqlparser::ast::{
-    AccessExpr, BinaryOperator, Expr, Ident, ObjectName, Query, Select, SelectItem,
-    SelectItemQualifiedWildcardKind, SetExpr, TableFactor, VisitMut, VisitorMut, With,
+    AccessExpr, BinaryOperator, Expr, Ident, ObjectName, ObjectNamePart, Query, Select, SelectItem,
+    SelectItemQualifiedWildcardKind, SetExpr, TableAlias, TableFactor, VisitMut, VisitorMut, With,
 };
 
 use super::dialect::Dialect;
@@ -36,6 +36,9 @@ pub trait Walker {
 
     /// A function, or what may be one.
     fn function(&mut self, function: Called);
+
+    /// The name of a common table expression, where it is defined and wherever it is used; may be changed, everywhere alike.
+    fn common_table(&mut self, _: &mut Ident) {}
 }
 
 /// A function that a statement calls. Names are in lower case, with a schema where it is written.
@@ -103,6 +106,7 @@ impl<W: Walker> Walk<'_, W> {
             let flow = cte.query.visit(self);
             self.scopes.pop();
             flow?;
+            self.walker.common_table(&mut cte.alias.name);
         }
         self.scopes.push(names);
         ControlFlow::Continue(())
@@ -110,6 +114,18 @@ impl<W: Walker> Walk<'_, W> {
 
     fn is_common_table(&self, relation: &Relation) -> bool {
         relation.schema.is_none() && self.scopes.iter().any(|names| names.contains(&relation.name))
+    }
+
+    /// A use goes on under the name that it has in the query, also where the expression's own name is changed.
+    fn use_common_table(&mut self, factor: &mut TableFactor) {
+        let TableFactor::Table { name, alias, .. } = factor else { return };
+        let [ObjectNamePart::Identifier(own)] = name.0.as_mut_slice() else { return };
+        let before = own.clone();
+        self.walker.common_table(own);
+        if *own != before && alias.is_none() {
+            *alias =
+                Some(TableAlias { explicit: true, name: before, columns: Vec::new(), at: None });
+        }
     }
 
     fn function(&mut self, name: &ObjectName) -> Flow {
@@ -195,7 +211,11 @@ impl<W: Walker> VisitorMut for Walk<'_, W> {
                         &name.to_string(),
                     );
                 };
-                if self.is_common_table(&relation) || relation.is_dual(self.dialect) {
+                if self.is_common_table(&relation) {
+                    self.use_common_table(factor);
+                    return ControlFlow::Continue(());
+                }
+                if relation.is_dual(self.dialect) {
                     return ControlFlow::Continue(());
                 }
                 flow(self.walker.table(relation, factor))
