@@ -14,7 +14,7 @@ use super::principal::Principal;
 use crate::definitions::grant::Grant;
 use crate::definitions::snapshot::{Interface, Policies};
 use crate::sql::bind::Bind;
-use crate::sql::fragment::Reference;
+use crate::sql::fragment::{Form, Reference};
 use crate::sql::relation::Relation;
 use crate::sql::statement::Statement;
 
@@ -42,7 +42,11 @@ pub struct Rights {
     fingerprint: [u8; 16],
     /// What of the caller an answer may depend on.
     references: Vec<Reference>,
-    statements: RwLock<HashMap<usize, Rewritten>>,
+    /// The roles whose grants count, each once.
+    pub roles: Vec<String>,
+    /// Why they cannot cover what the interface reads, so far as that is known at load.
+    lack: Option<String>,
+    statements: RwLock<HashMap<usize, Arc<Rewritten>>>,
 }
 
 /// A statement rewritten for a set of grants.
@@ -73,19 +77,26 @@ impl Rewritten {
 
 impl Rights {
     fn new(grants: Vec<Arc<Grant>>, interface: &Interface) -> Self {
-        let mut counted: Vec<&Arc<Grant>> = match &interface.query.reads {
-            Some(reads) if reads.is_complete => {
-                let covers = |grant: &&Arc<Grant>| {
-                    let tables = grant.tables.as_ref();
-                    tables.is_some_and(|tables| reads.tables.iter().any(|t| tables.may_cover(t)))
-                };
-                grants.iter().filter(covers).collect()
-            }
-            _ => grants.iter().collect(),
+        let reads = interface.query.reads.as_ref().filter(|reads| reads.is_complete);
+        let counts = |grant: &&Arc<Grant>| {
+            let Some(reads) = reads else { return true };
+            let tables = grant.tables.as_ref();
+            // A function may be called behind a dot, or under the name of a built-in one.
+            !grant.functions.is_empty()
+                || tables.is_some_and(|tables| reads.tables.iter().any(|t| tables.may_cover(t)))
         };
-        // Roles that grant the same share their answers, whatever their names.
-        counted.sort_by(|a, b| a.content.cmp(&b.content));
-        counted.dedup_by(|a, b| a.content == b.content);
+        let mut roles: Vec<String> = Vec::new();
+        let mut counted: Vec<&Arc<Grant>> = Vec::new();
+        for grant in grants.iter().filter(counts) {
+            if !roles.contains(&grant.role) {
+                roles.push(grant.role.clone());
+            }
+            // Roles that grant the same in the same order share their answers, whatever their names. The first mask counts, so
+            // that the order matters.
+            if counted.iter().all(|known| known.content != grant.content) {
+                counted.push(grant);
+            }
+        }
         let mut references: Vec<Reference> = Vec::new();
         for reference in counted.iter().flat_map(|grant| grant.references()) {
             if !references.contains(reference) {
@@ -97,18 +108,21 @@ impl Rights {
         let digest = Sha256::digest(text);
         let mut fingerprint = [0; 16];
         fingerprint.copy_from_slice(&digest[..16]);
-        Self { grants, fingerprint, references, statements: RwLock::default() }
+        let statements = RwLock::default();
+        let mut rights = Self { grants, fingerprint, references, roles, lack: None, statements };
+        rights.lack = rights.lacks(interface);
+        rights
     }
 
     /// The statement as it was rewritten at most `ttl` ago.
-    pub fn rewritten(&self, source: &Arc<Statement>, ttl: Duration) -> Option<Rewritten> {
+    pub fn rewritten(&self, source: &Arc<Statement>, ttl: Duration) -> Option<Arc<Rewritten>> {
         let statements = self.statements.read();
         let found = statements.get(&(Arc::as_ptr(source) as usize))?;
         (found.made_at.elapsed() < ttl).then(|| found.clone())
     }
 
     /// Remembers a rewritten statement.
-    pub fn remember(&self, rewritten: Rewritten) {
+    pub fn remember(&self, rewritten: Arc<Rewritten>) {
         let mut statements = self.statements.write();
         if statements.len() >= MAX_STATEMENTS {
             statements.clear();
@@ -129,21 +143,6 @@ impl Rights {
     /// Whether a function is granted, by its name in lower case.
     pub fn has_function(&self, name: &str) -> bool {
         self.grants.iter().any(|grant| grant.functions.iter().any(|glob| glob.is_match(name)))
-    }
-
-    /// The roles whose grants count for an interface.
-    pub fn roles(&self, interface: &Interface) -> impl Iterator<Item = &str> {
-        let reads = interface.query.reads.as_ref().filter(|reads| reads.is_complete);
-        let counts = move |grant: &&Arc<Grant>| {
-            let Some(reads) = reads else { return true };
-            let tables = grant.tables.as_ref();
-            tables.is_some_and(|tables| reads.tables.iter().any(|table| tables.may_cover(table)))
-                || reads
-                    .functions
-                    .iter()
-                    .any(|name| grant.functions.iter().any(|glob| glob.is_match(name)))
-        };
-        self.grants.iter().filter(counts).map(|grant| grant.role.as_str())
     }
 
     fn lacks(&self, interface: &Interface) -> Option<String> {
@@ -178,12 +177,17 @@ pub struct Granted {
 
 impl Granted {
     /// The values of references, by number.
-    pub fn values(&self, references: &[Reference]) -> Vec<Bind> {
+    ///
+    /// # Errors
+    /// The claim that is not of the form that its column needs.
+    pub fn values(&self, references: &[Reference]) -> Result<Vec<Bind>, String> {
         let value = |reference: &Reference| match reference {
-            Reference::InnerPad => Bind::Text(self.mask_key.inner().to_owned()),
-            Reference::OuterPad => Bind::Text(self.mask_key.outer().to_owned()),
+            Reference::InnerPad => Ok(Bind::Text(self.mask_key.inner().to_owned())),
+            Reference::OuterPad => Ok(Bind::Text(self.mask_key.outer().to_owned())),
             // Grants whose references have no value do not count.
-            other => value(other, &self.principal).unwrap_or(Bind::Null),
+            other => value(other, &self.principal)
+                .map_or(Some(Bind::Null), |value| formed(value, reference))
+                .ok_or_else(|| format!("`{reference}` is not of the form that its column needs")),
         };
         references.iter().map(value).collect()
     }
@@ -235,19 +239,32 @@ impl RightsTable {
         let rights = self
             .known
             .get_with((interface.index, ids), || Arc::new(Rights::new(grants, interface)));
-        match (rights.lacks(interface), missing) {
+        match (&rights.lack, missing) {
             (Some(_), _) if principal.is_anonymous() => Err(Refusal::Anonymous),
             (None, _) => {
                 let (principal, mask_key) = (principal.clone(), self.mask_key.clone());
-                Ok(Some(Granted { rights, principal, mask_key }))
+                Ok(Some(Granted { rights: rights.clone(), principal, mask_key }))
             }
             (Some(_), Some(reference)) => Err(Refusal::MissingClaim(match reference {
                 Reference::Claim { path, .. } => path.join("."),
                 other => other.to_string(),
             })),
-            (Some(lack), None) => Err(Refusal::NotGranted(lack)),
+            (Some(lack), None) => Err(Refusal::NotGranted(lack.clone())),
         }
     }
+}
+
+/// All grants of a caller's roles on a datasource, each once.
+pub fn grants_of<'a>(
+    principal: &Principal,
+    datasource: &str,
+    policies: &'a Policies,
+) -> Vec<&'a Arc<Grant>> {
+    let roles = principal.roles.iter().filter_map(|role| policies.roles.get(*role));
+    let mut grants: Vec<&Arc<Grant>> = roles.flat_map(|role| role.data(datasource)).collect();
+    grants.sort_by_key(|grant| grant.id);
+    grants.dedup_by_key(|grant| grant.id);
+    grants
 }
 
 /// The grants of a caller's roles on a datasource, each once, without those that read what the caller does not have; one
@@ -257,10 +274,7 @@ fn counting(
     datasource: &str,
     policies: &Policies,
 ) -> (Vec<Arc<Grant>>, Option<Reference>) {
-    let roles = principal.roles.iter().filter_map(|role| policies.roles.get(*role));
-    let mut grants: Vec<&Arc<Grant>> = roles.flat_map(|role| role.data(datasource)).collect();
-    grants.sort_by_key(|grant| grant.id);
-    grants.dedup_by_key(|grant| grant.id);
+    let mut grants = grants_of(principal, datasource, policies);
     let mut missing = None;
     grants.retain(|grant| {
         let absent = grant.references().find(|reference| value(reference, principal).is_none());
@@ -275,9 +289,10 @@ fn counting(
 /// The value of a reference; `None` where the caller does not have it, or not in the form that its place needs.
 fn value(reference: &Reference, principal: &Principal) -> Option<Bind> {
     match reference {
-        Reference::Name if principal.is_anonymous() => None,
+        // A token may have no name.
+        Reference::Name if principal.name.is_empty() => None,
         Reference::Name => Some(Bind::Text(principal.name.to_string())),
-        Reference::Claim { path, is_list } => {
+        Reference::Claim { path, is_list, .. } => {
             let claim = principal.claim(path)?;
             match (claim, is_list) {
                 (Value::Array(items), true) => {
@@ -288,6 +303,25 @@ fn value(reference: &Reference, principal: &Principal) -> Option<Bind> {
             }
         }
         Reference::InnerPad | Reference::OuterPad => None,
+    }
+}
+
+/// A value in the form that its place needs.
+fn formed(value: Bind, reference: &Reference) -> Option<Bind> {
+    let Reference::Claim { form, .. } = reference else { return Some(value) };
+    let one = |value: Bind| match (form, &value) {
+        (Form::Text, _) => Some(Bind::Text(value.to_text())),
+        (Form::Number, Bind::Text(text)) => text.parse::<f64>().is_ok().then_some(value),
+        (Form::Any | Form::Number, _) => Some(value),
+        (Form::Date, Bind::Text(text)) => {
+            let begins = text.get(..10).and_then(|date| date.parse::<jiff::civil::Date>().ok());
+            begins.is_some().then_some(value)
+        }
+        (Form::Date, _) => None,
+    };
+    match value {
+        Bind::Array(items) => items.into_iter().map(one).collect::<Option<_>>().map(Bind::Array),
+        value => one(value),
     }
 }
 

@@ -209,8 +209,9 @@ impl Report<'_> {
         }
         let Some(columns) = &spec.columns else { return };
         for column in &columns.deny {
-            let is_shown = columns.allow.iter().flatten().any(|allowed| allowed == column);
-            if is_shown || columns.mask.contains_key(column) {
+            let same = |other: &String| other.to_lowercase() == column.to_lowercase();
+            let is_shown = columns.allow.iter().flatten().any(same);
+            if is_shown || columns.mask.keys().any(same) {
                 self.error(
                     "/columns/deny",
                     ProblemCode::Conflict,

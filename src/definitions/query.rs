@@ -105,14 +105,11 @@ fn reads(template: &Template, total: Option<&Template>) -> KnownReads {
         let Some(Ungoverned { reads, .. }) = &statement.ungoverned else { continue };
         known.tables.extend(reads.tables.iter().cloned());
         known.functions.extend(reads.functions.iter().cloned());
-        known.conditions.extend(reads.conditions.iter().cloned());
     }
     known.tables.sort();
     known.tables.dedup();
-    for names in [&mut known.functions, &mut known.conditions] {
-        names.sort();
-        names.dedup();
-    }
+    known.functions.sort();
+    known.functions.dedup();
     known
 }
 

@@ -206,8 +206,6 @@ pub struct KnownReads {
     pub tables: Vec<Relation>,
     /// Functions that are not known to compute only.
     pub functions: Vec<String>,
-    /// Names of columns in conditions, as they are written.
-    pub conditions: Vec<String>,
     /// No call reads anything else: the templates have no branches.
     pub is_complete: bool,
 }

@@ -22,7 +22,7 @@ const MAX_COLUMNS: usize = 10_000;
 /// Each row is a column: schema, table, column, type, whether unqualified names look into the schema, whether the table belongs to
 /// the engine.
 const POSTGRES: &str = "SELECT n.nspname::text, c.relname::text, a.attname::text, \
-    CASE WHEN t.typcategory = 'N' THEN CASE WHEN t.typname IN ('int2', 'int4', 'int8') THEN 'int' ELSE 'number' END \
+    CASE WHEN t.typcategory = 'N' AND t.typname <> 'money' THEN 'number' \
     WHEN t.typcategory = 'S' THEN 'text' WHEN t.typname = 'date' THEN 'date' WHEN t.typname LIKE 'timestamp%' THEN 'datetime' \
     ELSE 'other' END, (n.nspname = pg_catalog.current_schema())::text, \
     (n.nspname LIKE 'pg\\_%' OR n.nspname = 'information_schema')::text \
@@ -31,8 +31,8 @@ const POSTGRES: &str = "SELECT n.nspname::text, c.relname::text, a.attname::text
     JOIN pg_catalog.pg_type AS t ON t.oid = a.atttypid \
     WHERE c.oid = pg_catalog.to_regclass($1)::oid AND c.relkind IN ('r', 'v', 'm', 'f', 'p') ORDER BY a.attnum";
 const MYSQL: &str = "SELECT table_schema, table_name, column_name, \
-    CASE WHEN data_type IN ('tinyint', 'smallint', 'mediumint', 'int', 'bigint') THEN 'int' \
-    WHEN data_type IN ('decimal', 'float', 'double') THEN 'number' WHEN data_type = 'date' THEN 'date' \
+    CASE WHEN data_type IN ('tinyint', 'smallint', 'mediumint', 'int', 'bigint', 'decimal', 'float', 'double') THEN 'number' \
+    WHEN data_type = 'date' THEN 'date' \
     WHEN data_type IN ('datetime', 'timestamp') THEN 'datetime' \
     WHEN data_type IN ('char', 'varchar', 'tinytext', 'text', 'mediumtext', 'longtext', 'enum', 'set') THEN 'text' \
     ELSE 'other' END, CASE WHEN table_schema = DATABASE() THEN 'true' ELSE 'false' END, \
@@ -41,18 +41,36 @@ const MYSQL: &str = "SELECT table_schema, table_name, column_name, \
     AND extra NOT LIKE '%INVISIBLE%' ORDER BY table_schema, table_name, ordinal_position";
 const SQLITE: &str = "SELECT l.schema, l.name, x.name, lower(x.type), \
     CASE WHEN l.schema = 'main' THEN 'true' ELSE 'false' END, \
-    CASE WHEN l.type = 'shadow' OR l.name LIKE 'sqlite\\_%' ESCAPE '\\' OR l.schema <> 'main' THEN 'true' ELSE 'false' END \
+    CASE WHEN l.type = 'shadow' OR l.name LIKE 'sqlite\\_%' ESCAPE '\\' OR l.schema <> 'main' THEN 'true' \
+    WHEN l.type = 'virtual' THEN 'virtual' ELSE 'false' END \
     FROM pragma_table_list AS l, pragma_table_xinfo(l.name, l.schema) AS x \
     WHERE l.name = ?1 COLLATE NOCASE AND l.schema = COALESCE(?2, 'main') COLLATE NOCASE AND x.hidden <> 1 ORDER BY x.cid";
 
-/// Functions that somebody has put into the database: those of `$1`, and those of `$2` that no extension brought.
-const OWN_FUNCTIONS: &str = "SELECT DISTINCT p.proname::text FROM pg_catalog.pg_proc AS p \
-    WHERE p.pronamespace <> 'pg_catalog'::regnamespace AND (p.proname = ANY($1) OR p.proname = ANY($2) AND NOT EXISTS \
-    (SELECT FROM pg_catalog.pg_depend AS d WHERE d.classid = 'pg_catalog.pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'))";
+/// Functions that somebody has put into the database: schema, name, whether an extension brought it.
+const OWN_FUNCTIONS: &str = "SELECT DISTINCT n.nspname::text, p.proname::text, (EXISTS (SELECT FROM pg_catalog.pg_depend AS d \
+    WHERE d.classid = 'pg_catalog.pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'))::text \
+    FROM pg_catalog.pg_proc AS p JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace \
+    WHERE n.nspname NOT IN ('pg_catalog', 'information_schema')";
+/// Functions of a database that are looked at; with more, it is taken to have every one.
+const MAX_OWN_FUNCTIONS: usize = 100_000;
+/// Between two times that the tables of a datasource are forgotten because of an error.
+const FORGET_EVERY: Duration = Duration::from_secs(1);
 
 /// The tables of one datasource that were asked for.
 #[derive(Debug, Default)]
-pub struct Shapes(Mutex<HashMap<Relation, Known>>);
+pub struct Shapes {
+    known: Mutex<HashMap<Relation, Known>>,
+    functions: Mutex<Option<(Arc<[OwnFunction]>, Instant)>>,
+    forgotten_at: Mutex<Option<Instant>>,
+}
+
+/// A function that somebody has put into a PostgreSQL database.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnFunction {
+    pub schema: String,
+    pub name: String,
+    pub is_of_extension: bool,
+}
 
 /// What the database said of a name, and when it was asked.
 #[derive(Clone, Debug)]
@@ -63,20 +81,25 @@ struct Known {
 }
 
 impl Shapes {
-    /// Forgets all of them: the database does not agree with them any more.
-    pub fn forget(&self) {
-        self.0.lock().clear();
+    /// Forgets all of them, since the database does not agree with them any more; not more often than now and then, since a
+    /// caller may be able to cause the error.
+    pub fn forget(&self, now: Instant) {
+        let mut forgotten_at = self.forgotten_at.lock();
+        if forgotten_at.is_none_or(|at| now.saturating_duration_since(at) >= FORGET_EVERY) {
+            *forgotten_at = Some(now);
+            self.known.lock().clear();
+        }
     }
 
     fn known(&self, relation: &Relation, now: Instant) -> Option<Known> {
-        let all = self.0.lock();
+        let all = self.known.lock();
         let known = all.get(relation)?;
         let ttl = if known.shape.is_some() { SHAPE_TTL } else { ABSENT_TTL };
         (now.saturating_duration_since(known.asked_at) < ttl).then(|| known.clone())
     }
 
     fn learn(&self, relation: &Relation, shape: Option<Arc<Shape>>, now: Instant) {
-        let mut known = self.0.lock();
+        let mut known = self.known.lock();
         if known.len() >= MAX_SHAPES {
             known.clear();
         }
@@ -110,29 +133,41 @@ pub async fn shape(
         Dialect::Sqlite => (SQLITE, vec![name, optional(&relation.schema)]),
     };
     let query = Query { sql: sql.into(), binds, deadline, read_only: true };
-    let (rows, done) = source.run(query, Rows::<6>::default()).await;
+    let (rows, done) = source.run(query, Rows::<6>::up_to(MAX_COLUMNS)).await;
     done?;
-    let shape = shaped(rows.0, relation, dialect).map(Arc::new);
+    let shape = shaped(rows.rows, relation, dialect).map(Arc::new);
     source.shapes().learn(relation, shape.clone(), now);
     Ok(shape)
 }
 
-/// Which of the names are functions that somebody has put into a PostgreSQL database: of `fields` all, of `known` those that no
-/// extension brought.
+/// The functions that somebody has put into a PostgreSQL database.
 ///
 /// # Errors
-/// Where the database does not say.
+/// Where the database does not say, or has too many.
 pub async fn own_functions(
     source: &Source,
-    (fields, known): (&[String], &[String]),
     deadline: Instant,
-) -> Result<Vec<String>, EngineError> {
-    let array = |names: &[String]| Bind::Array(names.iter().cloned().map(Bind::Text).collect());
-    let binds = vec![array(fields), array(known)];
-    let query = Query { sql: OWN_FUNCTIONS.into(), binds, deadline, read_only: true };
-    let (rows, done) = source.run(query, Rows::<1>::default()).await;
+) -> Result<Arc<[OwnFunction]>, EngineError> {
+    let now = Instant::now();
+    if let Some((known, asked_at)) = &*source.shapes().functions.lock()
+        && now.saturating_duration_since(*asked_at) < SHAPE_TTL
+    {
+        return Ok(known.clone());
+    }
+    let query = Query { sql: OWN_FUNCTIONS.into(), binds: Vec::new(), deadline, read_only: true };
+    let (rows, done) = source.run(query, Rows::<3>::up_to(MAX_OWN_FUNCTIONS)).await;
     done?;
-    Ok(rows.0.into_iter().map(|[name]| name).collect())
+    if rows.rows.len() >= MAX_OWN_FUNCTIONS {
+        return Err(EngineError::Value("the database has too many functions".to_owned()));
+    }
+    let own = rows.rows.into_iter().map(|[schema, name, is_of_extension]| OwnFunction {
+        schema,
+        name,
+        is_of_extension: is_of_extension == "true",
+    });
+    let own: Arc<[OwnFunction]> = own.collect();
+    *source.shapes().functions.lock() = Some((own.clone(), now));
+    Ok(own)
 }
 
 /// The table that the rows describe. Where names differ by case alone (MySQL compares them so), the one written that way.
@@ -145,13 +180,13 @@ fn shaped(rows: Vec<[String; 6]>, relation: &Relation, dialect: Dialect) -> Opti
         return None;
     }
     let is_default_schema = first[4] == "true" || relation.schema.is_none();
-    let is_system = first[5] == "true";
+    let (is_system, is_virtual) = (first[5] == "true", first[5] == "virtual");
     let columns = rows
         .into_iter()
         .filter(|row| row[0] == schema && row[1] == name)
         .map(|[_, _, column, kind, _, _]| (column, column_type(&kind, dialect)))
         .collect();
-    Some(Shape { schema, name, is_default_schema, is_system, columns })
+    Some(Shape { schema, name, is_default_schema, is_system, is_virtual, columns })
 }
 
 /// SQLite's types are free text, read as it reads them itself.
@@ -159,13 +194,12 @@ fn column_type(kind: &str, dialect: Dialect) -> ColumnType {
     let has = |part: &str| kind.contains(part);
     match kind {
         "text" => ColumnType::Text,
-        "int" => ColumnType::Integer,
         "number" => ColumnType::Number,
         "date" => ColumnType::Date,
         "datetime" => ColumnType::DateTime,
         "" if dialect == Dialect::Sqlite => ColumnType::Text,
         _ if dialect != Dialect::Sqlite => ColumnType::Other,
-        _ if has("int") => ColumnType::Integer,
+        _ if has("int") => ColumnType::Number,
         _ if has("char") || has("clob") || has("text") => ColumnType::Text,
         _ if has("time") => ColumnType::DateTime,
         _ if has("date") => ColumnType::Date,
@@ -177,8 +211,16 @@ fn column_type(kind: &str, dialect: Dialect) -> ColumnType {
 }
 
 /// Takes rows of so many texts.
-#[derive(Default)]
-struct Rows<const N: usize>(Vec<[String; N]>);
+struct Rows<const N: usize> {
+    rows: Vec<[String; N]>,
+    limit: usize,
+}
+
+impl<const N: usize> Rows<N> {
+    fn up_to(limit: usize) -> Self {
+        Self { rows: Vec::new(), limit }
+    }
+}
 
 impl<const N: usize> RowSink for Rows<N> {
     fn columns(&mut self, columns: &[Column]) -> Result<(), EngineError> {
@@ -196,8 +238,8 @@ impl<const N: usize> RowSink for Rows<N> {
                 cell.clone_into(text);
             }
         }
-        self.0.push(texts);
-        Ok(if self.0.len() < MAX_COLUMNS { Flow::Continue } else { Flow::Stop })
+        self.rows.push(texts);
+        Ok(if self.rows.len() < self.limit { Flow::Continue } else { Flow::Stop })
     }
 
     async fn flush(&mut self) -> Flow {

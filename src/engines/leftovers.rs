@@ -10,8 +10,11 @@ const STICKY: [&str; 6] =
 
 /// Whether a statement could leave something behind in its session (`SET`, `BEGIN`, `CREATE TEMP TABLE`, …).
 pub fn may_leave_some(sql: &str) -> bool {
+    if !begins_harmless(sql) {
+        return true;
+    }
     let lower = sql.to_ascii_lowercase();
-    !begins_harmless(sql) || STICKY.iter().any(|sticky| lower.contains(sticky))
+    STICKY.iter().any(|sticky| lower.contains(sticky))
 }
 
 /// Whether a statement could be PostgreSQL's `DO`, whose block may make its session writable, commit, and write.

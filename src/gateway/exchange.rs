@@ -1,7 +1,6 @@
 //! One call from its first byte to its last: what is known of it, and what is reported at its end.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
@@ -215,11 +214,13 @@ impl Exchange {
         let principal = self.principal.as_deref();
         let roles = match (principal, &self.interface) {
             (Some(principal), Some(interface)) => {
-                let data = self.granted.iter().flat_map(|granted| granted.rights.roles(interface));
                 let mut roles: Vec<Arc<str>> =
-                    granting(principal, interface, policies).chain(data).map(Arc::from).collect();
-                let mut seen = HashSet::new();
-                roles.retain(|role| seen.insert(role.clone()));
+                    granting(principal, interface, policies).map(Arc::from).collect();
+                for role in self.granted.iter().flat_map(|granted| &granted.rights.roles) {
+                    if roles.iter().all(|known| **known != **role) {
+                        roles.push(role.as_str().into());
+                    }
+                }
                 roles
             }
             _ => Vec::new(),

@@ -13,18 +13,20 @@ use super::error::ApiError;
 use super::messages::Language;
 use crate::access::authorize::{authorize, grants};
 use crate::access::principal::Principal;
-use crate::access::rights::Granted;
+use crate::access::rights::{Granted, grants_of};
+use crate::definitions::grant::Grant;
 use crate::definitions::problem::Place;
-use crate::definitions::snapshot::{Binding, Interface};
+use crate::definitions::snapshot::{Binding, Interface, Policies};
 use crate::definitions::spec::interface::{Caller, Location};
 use crate::engines::catalog;
 use crate::live::generation::Generation;
 use crate::query::encode::Format;
 use crate::query::execute::Call;
 use crate::query::params::{self, Input};
-use crate::query::prepare::prepare;
+use crate::query::prepare::{Prepared, prepare};
 use crate::query::scope;
 use crate::sql::grammar;
+use crate::sql::template::Template;
 use crate::store::audit::PrincipalKind;
 
 /// What a caller would get, and why.
@@ -141,34 +143,31 @@ pub async fn explain(
     }
     let granted = match generation.rights.of(principal, interface, policies) {
         Ok(granted) => granted,
-        Err(refusal) => return explanation.refused(&refusal.into()),
+        Err(refusal) => {
+            explanation.tables = granted_tables(interface, principal, policies);
+            return explanation.refused(&refusal.into());
+        }
     };
     let call = match call(generation, interface, principal, granted, parameters) {
         Ok(call) => call,
         Err(error) => return explanation.refused(&error),
     };
     explanation.tables = tables(&call).await;
-    match prepare(&call, &interface.query.template).await {
-        Ok(prepared) => {
-            // The database says what is not there for the caller.
-            if let Err(error) = call.source.describe(prepared.sql(), call.deadline).await {
-                let error = ApiError::from(prepared.blame(error, &call));
-                if error.denial.is_some() {
-                    return explanation.refused(&error);
-                }
-                explanation.sql_missing = error.internal;
+    let templates = std::iter::once(&interface.query.template).chain(&interface.query.total);
+    for template in templates {
+        match prepared(&call, template).await {
+            Ok(prepared) if explanation.sql.is_none() => {
+                let pretty = |sql: &str| grammar::pretty(sql, interface.datasource.dialect);
+                explanation.sql = Some(pretty(&prepared.query.sql));
+                explanation.count_sql = prepared.count.as_ref().map(|count| pretty(&count.sql));
             }
-            let pretty = |sql: &str| grammar::pretty(sql, interface.datasource.dialect);
-            explanation.sql = Some(pretty(prepared.sql()));
-            explanation.count_sql = prepared.count.as_ref().map(|count| pretty(&count.sql));
-        }
-        Err(failure) => {
-            let error = ApiError::from(failure);
-            if error.denial.is_some() {
-                return explanation.refused(&error);
+            Ok(_) => {}
+            Err(error) if error.denial.is_some() => return explanation.refused(&error),
+            Err(error) => {
+                explanation.sql_missing =
+                    Some(error.internal.unwrap_or_else(|| error.message.text(Language::En)));
+                break;
             }
-            explanation.sql_missing =
-                Some(error.internal.unwrap_or_else(|| error.message.text(Language::En)));
         }
     }
     explanation.allowed = true;
@@ -202,6 +201,40 @@ impl Explanation {
             "Its datasource is not governed: the caller sees all that the query gives."
         };
         format!("{call} {data}")
+    }
+}
+
+/// A template's statement, which the database takes as well: only it knows what is not there for the caller.
+async fn prepared(call: &Call, template: &Template) -> Result<Prepared, ApiError> {
+    let prepared = prepare(call, template).await?;
+    match call.source.describe(&prepared.query.sql, call.deadline).await {
+        Ok(_) => Ok(prepared),
+        Err(error) => Err(prepared.blame.blame(error, call).into()),
+    }
+}
+
+/// The tables that an interface is known to read, with what the caller's roles grant of them, whatever claims it has.
+fn granted_tables(interface: &Interface, principal: &Principal, policies: &Policies) -> Vec<Table> {
+    let grants = grants_of(principal, &interface.datasource.spec.id, policies);
+    let tables = interface.query.reads.iter().flat_map(|reads| &reads.tables);
+    tables
+        .map(|table| {
+            let covers = |grant: &&&Arc<Grant>| {
+                grant.tables.as_ref().is_some_and(|tables| tables.may_cover(table))
+            };
+            let grants = grants.iter().filter(covers).map(|grant| Because::of(grant));
+            Table { table: table.to_string(), grants: grants.collect() }
+        })
+        .collect()
+}
+
+impl Because {
+    fn of(grant: &Grant) -> Self {
+        Self {
+            role: grant.role.clone(),
+            place: grant.place.clone(),
+            grant: serde_json::from_str(&grant.content).unwrap_or(Value::Null),
+        }
     }
 }
 
@@ -273,15 +306,11 @@ async fn tables(call: &Call) -> Vec<Table> {
     let mut tables = Vec::new();
     for table in &ungoverned.reads.tables {
         let shape = catalog::shape(&call.source, table, call.deadline).await.ok().flatten();
-        let covers = |grant: &&Arc<crate::definitions::grant::Grant>| {
+        let covers = |grant: &&Arc<Grant>| {
             let pattern = grant.tables.as_ref();
             shape.as_ref().is_none_or(|shape| pattern.is_some_and(|p| p.covers(shape)))
         };
-        let grants = granted.rights.covering(table).filter(covers).map(|grant| Because {
-            role: grant.role.clone(),
-            place: grant.place.clone(),
-            grant: serde_json::from_str(&grant.content).unwrap_or(Value::Null),
-        });
+        let grants = granted.rights.covering(table).filter(covers).map(|g| Because::of(g));
         let name = shape.as_ref().map_or_else(|| table.to_string(), ToString::to_string);
         tables.push(Table { table: name, grants: grants.collect() });
     }

@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 
 use super::cells::{write_json, write_json_text};
 use super::encode::{Encoder, Format};
-use super::prepare::prepare;
+use super::prepare::{Prepared, prepare};
 use super::scope::Scope;
 use super::sink::{AnswerSink, Overflow};
 use crate::access::rights::Granted;
@@ -120,14 +120,15 @@ pub async fn stream(call: &Call, chunks: mpsc::Sender<Bytes>) -> Result<Answer, 
 async fn run(call: &Call, overflow: Overflow) -> Result<Answer, (bool, Failure)> {
     let page = page(call);
     let early = |failure| (false, failure);
-    let prepared = prepare(call, &call.interface.query.template).await.map_err(early)?;
+    let prepared = prepare(call, &call.interface.query.template).await;
+    let Prepared { query, count, blame } = prepared.map_err(early)?;
     let mut encoder = Encoder::new(call.interface.clone(), call.format);
     if call.format == Format::Json {
         open(&mut encoder.buffer, call.message);
     }
     let page_rows = page.map(|page| page.size);
     let sink = AnswerSink::new(encoder, overflow, page_rows, call.interface.caps);
-    let (mut sink, done) = call.source.run(prepared.query.clone(), sink).await;
+    let (mut sink, done) = call.source.run(query, sink).await;
     let committed = sink.is_committed();
     if sink.abandoned {
         return Err((committed, Failure::Abandoned));
@@ -135,12 +136,12 @@ async fn run(call: &Call, overflow: Overflow) -> Result<Answer, (bool, Failure)>
     if sink.overflowed {
         return Err((committed, Failure::TooLarge));
     }
-    let done = done.map_err(|error| (committed, prepared.blame(error, call)))?;
+    let done = done.map_err(|error| (committed, blame.blame(error, call)))?;
     let late = |failure| (committed, failure);
-    let total = match (page, &prepared.count) {
+    let total = match (page, count) {
         (Some(page), Some(count)) if call.format == Format::Json => {
-            let counted = total(call, page, &sink, count.clone()).await;
-            Some(counted.map_err(|error| late(prepared.blame(error, call)))?)
+            let counted = total(call, page, &sink, count).await;
+            Some(counted.map_err(|error| late(blame.blame(error, call)))?)
         }
         _ => None,
     };
@@ -197,11 +198,11 @@ async fn total(
 /// The totals row as a JSON object, where the interface has one.
 async fn totals(call: &Call) -> Result<Option<Vec<u8>>, Failure> {
     let Some(template) = &call.interface.query.total else { return Ok(None) };
-    let prepared = prepare(call, template).await?;
-    let (sink, done) = call.source.run(prepared.query.clone(), FirstRow::default()).await;
+    let Prepared { query, blame, .. } = prepare(call, template).await?;
+    let (sink, done) = call.source.run(query, FirstRow::default()).await;
     match done {
         Ok(_) => Ok(Some(sink.object)),
-        Err(error) => Err(prepared.blame(error, call)),
+        Err(error) => Err(blame.blame(error, call)),
     }
 }
 

@@ -3,16 +3,19 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::execute::{Call, Failure};
 use crate::access::rights::{Granted, Rewritten};
 use crate::definitions::snapshot::Binding;
 use crate::definitions::spec::interface::QueryType;
-use crate::engines::catalog::{self, SHAPE_TTL};
+use crate::engines::catalog::{self, OwnFunction, SHAPE_TTL};
 use crate::engines::{EngineError, Query};
 use crate::sql::dialect::Dialect;
 use crate::sql::fragment::Reference;
 use crate::sql::govern::Sight;
+use crate::sql::grammar::with_stack;
+use crate::sql::relation::ColumnType;
 use crate::sql::statement::{Slot, Statement, Text, Ungoverned, Values};
 use crate::sql::template::{Flaw, Rendered, Template, TemplateError};
 use crate::sql::view::View;
@@ -20,12 +23,18 @@ use crate::sql::view::View;
 /// A statement with its values, ready to run.
 #[derive(Clone, Debug)]
 pub struct Prepared {
-    statement: Arc<Statement>,
     pub query: Query,
     /// Counts the rows of the query, where it comes in pages that are counted.
     pub count: Option<Query>,
-    /// Columns of its tables that the caller does not see.
-    hidden: Vec<String>,
+    pub blame: Blame,
+}
+
+/// What is needed to say what an error of the database means.
+#[derive(Clone, Debug)]
+pub struct Blame {
+    statement: Arc<Statement>,
+    /// The rewriting that made it, on a governed datasource.
+    rewritten: Option<Arc<Rewritten>>,
 }
 
 /// Prepares a template of the call's interface.
@@ -35,26 +44,15 @@ pub struct Prepared {
 pub async fn prepare(call: &Call, template: &Template) -> Result<Prepared, Failure> {
     let names = &call.scope.values;
     let rendered = template.render(names).map_err(refused)?;
-    let (statement, grants, hidden) = match (&rendered.statement.ungoverned, &call.granted) {
-        (None, _) => (rendered.statement, Vec::new(), Vec::new()),
+    let (statement, rewritten, grants) = match (&rendered.statement.ungoverned, &call.granted) {
+        (None, _) => (rendered.statement, None, Vec::new()),
         (Some(ungoverned), Some(granted)) => {
-            let rights = &granted.rights;
-            let known = rights.rewritten(&rendered.statement, SHAPE_TTL);
-            let rewritten = if let Some(known) = known {
-                known
-            } else {
-                let mut sight = sight(call, granted, ungoverned).await?;
-                if ungoverned.reads.is_unnamed {
-                    sight.names = names_of(call, &rendered).await?;
-                }
-                let statement = template.govern(ungoverned, &sight).map_err(refused)?;
-                let hidden = sight.views.values().flat_map(|view| view.hidden.clone()).collect();
-                let new = Rewritten::new(&rendered.statement, statement, sight.references, hidden);
-                rights.remember(new.clone());
-                new
+            let rewritten = match granted.rights.rewritten(&rendered.statement, SHAPE_TTL) {
+                Some(known) => known,
+                None => rewrite(call, granted, template, &rendered, ungoverned).await?,
             };
-            let values = granted.values(&rewritten.references);
-            (rewritten.statement, values, rewritten.hidden)
+            let values = granted.values(&rewritten.references).map_err(Failure::NotGranted)?;
+            (rewritten.statement.clone(), Some(rewritten), values)
         }
         (Some(_), None) => {
             return Err(Failure::NotGranted("the call has no rights with it".to_owned()));
@@ -72,9 +70,28 @@ pub async fn prepare(call: &Call, template: &Template) -> Result<Prepared, Failu
     Ok(Prepared {
         query: query(&statement.query),
         count: statement.count.as_ref().map(query),
-        statement,
-        hidden,
+        blame: Blame { statement, rewritten },
     })
+}
+
+/// Rewrites a statement to what the caller sees, and remembers it for all who see the same.
+async fn rewrite(
+    call: &Call,
+    granted: &Granted,
+    template: &Template,
+    rendered: &Rendered,
+    ungoverned: &Ungoverned,
+) -> Result<Arc<Rewritten>, Failure> {
+    let mut sight = sight(call, granted, ungoverned).await?;
+    if ungoverned.reads.is_unnamed {
+        sight.names = names_of(call, rendered).await?;
+    }
+    let statement = template.govern(ungoverned, &sight).map_err(refused)?;
+    let hidden = sight.views.values().flat_map(|view| view.hidden.clone()).collect();
+    let new = Rewritten::new(&rendered.statement, statement, sight.references, hidden);
+    let new = Arc::new(new);
+    granted.rights.remember(new.clone());
+    Ok(new)
 }
 
 fn refused(error: TemplateError) -> Failure {
@@ -99,15 +116,24 @@ async fn sight(call: &Call, granted: &Granted, ungoverned: &Ungoverned) -> Resul
     }
     // A name of the database's own functions may stand where a column or a built-in one is expected.
     if dialect == Dialect::Postgres && !(reads.fields.is_empty() && reads.known.is_empty()) {
-        let names = (reads.fields.as_slice(), reads.known.as_slice());
-        let own = catalog::own_functions(&call.source, names, call.deadline).await?;
-        if let Some(name) = own.iter().find(|name| !rights.has_function(name)) {
-            let cause = format!("`{name}` is a function of the database, and not granted");
+        let own = catalog::own_functions(&call.source, call.deadline).await?;
+        let is_granted = |own: &OwnFunction| {
+            rights.has_function(&own.name)
+                || rights.has_function(&format!("{}.{}", own.schema, own.name))
+        };
+        let called = own.iter().filter(|own| {
+            reads.fields.contains(&own.name)
+                || reads.known.contains(&own.name) && !own.is_of_extension
+        });
+        if let Some(own) = called.into_iter().find(|own| !is_granted(own)) {
+            let OwnFunction { schema, name, .. } = own;
+            let cause = format!("`{schema}.{name}` is a function of the database, and not granted");
             return Err(Failure::NotGranted(cause));
         }
     }
     let mut references: Vec<Reference> = Vec::new();
     let mut views = HashMap::with_capacity(reads.tables.len());
+    let mut types = HashMap::new();
     for table in &reads.tables {
         let shape = catalog::shape(&call.source, table, call.deadline).await?;
         let Some(shape) = shape else {
@@ -117,10 +143,18 @@ async fn sight(call: &Call, granted: &Granted, ungoverned: &Ungoverned) -> Resul
             .covering(table)
             .filter(|grant| grant.tables.as_ref().is_some_and(|tables| tables.covers(&shape)));
         let rules: Vec<_> = grants.map(|grant| &grant.rule).collect();
-        let view = View::of(&shape, &rules, dialect, &mut references);
+        let view = with_stack(|| View::of(&shape, &rules, dialect, &mut references));
         views.insert(table.clone(), view.map_err(Failure::NotGranted)?);
+        for (column, kind) in &shape.columns {
+            let name =
+                if dialect == Dialect::Postgres { column.clone() } else { column.to_lowercase() };
+            let known = types.entry(name).or_insert(*kind);
+            if known != kind {
+                *known = ColumnType::Other;
+            }
+        }
     }
-    Ok(Sight { views, references, names: Vec::new() })
+    Ok(Sight { views, references, types, names: Vec::new() })
 }
 
 /// The names of the columns that a statement would give as it is written. It is only prepared, never run.
@@ -136,12 +170,7 @@ async fn names_of(call: &Call, rendered: &Rendered) -> Result<Vec<String>, Failu
     }
 }
 
-impl Prepared {
-    /// The text of the statement, as the database gets it.
-    pub fn sql(&self) -> &str {
-        &self.query.sql
-    }
-
+impl Blame {
     /// What an error of the database means to the caller: which parameter it is, or that a column is not there for it.
     pub fn blame(&self, error: EngineError, call: &Call) -> Failure {
         match &error {
@@ -163,33 +192,38 @@ impl Prepared {
                     _ => {}
                 }
             }
-            EngineError::Statement { message, .. } => {
-                if let Some(granted) = &call.granted {
+            EngineError::Statement { code, message } if misses_something(code, message) => {
+                if let (Some(granted), Some(rewritten)) = (&call.granted, &self.rewritten) {
                     // The tables may not be what they were.
                     granted.rights.forget();
-                    call.source.shapes().forget();
-                }
-                if self.names_hidden(message) {
-                    return Failure::NotGranted(message.clone());
+                    call.source.shapes().forget(Instant::now());
+                    if names_hidden(message, &rewritten.hidden) {
+                        return Failure::NotGranted(message.clone());
+                    }
                 }
             }
             _ => {}
         }
         error.into()
     }
+}
 
-    /// Whether the database misses a column, and it is one that is hidden from the caller.
-    fn names_hidden(&self, message: &str) -> bool {
-        let message = message.to_lowercase();
-        let misses = ["column", "field"].iter().any(|word| message.contains(word))
-            && ["does not exist", "unknown", "no such"].iter().any(|word| message.contains(word));
-        let is_word = |c: char| c.is_alphanumeric() || c == '_' || c == '$';
-        let words = || message.split(|c| !is_word(c));
+/// Whether the database says that a column or table is not there. SQLite has no codes for it, and one language.
+fn misses_something(code: &str, message: &str) -> bool {
+    const UNDEFINED: [&str; 4] = ["42703", "42P01", "1054", "1146"];
+    UNDEFINED.contains(&code)
+        || message.contains("no such column")
+        || message.contains("no such table")
+}
+
+/// Whether it names one of the columns that are hidden from the caller.
+fn names_hidden(message: &str, hidden: &[String]) -> bool {
+    let message = message.to_lowercase();
+    let is_word = |c: char| c.is_alphanumeric() || c == '_' || c == '$';
+    let words = || message.split(|c| !is_word(c));
+    hidden.iter().map(|column| column.to_lowercase()).any(|column| {
         // A name of several words is looked for as it is.
-        misses
-            && self.hidden.iter().map(|column| column.to_lowercase()).any(|column| {
-                words().any(|word| word == column)
-                    || !column.chars().all(is_word) && message.contains(&column)
-            })
-    }
+        words().any(|word| word == column)
+            || !column.chars().all(is_word) && message.contains(&column)
+    })
 }

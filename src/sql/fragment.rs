@@ -4,13 +4,13 @@ use std::ops::ControlFlow;
 use std::sync::LazyLock;
 
 use regex::Regex;
-use sqlparser::ast::{Expr, Ident, Query, Value, VisitMut, VisitorMut};
+use sqlparser::ast::{Expr, Ident, Query, Value, Visit, VisitMut, Visitor, VisitorMut};
 
 use super::dialect::Dialect;
 use super::grammar;
 use super::lex::{self, Piece};
 use super::parts::to_parts;
-use super::relation::{Shape, is_same_column, quoted};
+use super::relation::{ColumnType, Shape, is_same_column, quoted};
 use super::safety;
 use super::statement::{Part, Slot};
 use super::template::Flaw;
@@ -24,10 +24,23 @@ pub enum Reference {
     Claim {
         path: Vec<String>,
         is_list: bool,
+        form: Form,
     },
     /// The inner or outer pad of the keyed hash, as hexadecimal digits.
     InnerPad,
     OuterPad,
+}
+
+/// What form a claim must have. MySQL compares whatever with whatever, and `region = 0` is true for most texts, so that there the
+/// column decides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Form {
+    /// The database sees to it.
+    Any,
+    /// Bound as text.
+    Text,
+    Number,
+    Date,
 }
 
 impl std::fmt::Display for Reference {
@@ -124,15 +137,25 @@ impl Fragment {
     ) -> Result<Expr, String> {
         let mut expr = self.expr.clone();
         let mut numbers = Vec::with_capacity(self.references.len());
-        for reference in &self.references {
-            let known = all.iter().position(|known| known == reference);
+        let mut forms = Forms { shape, found: vec![Form::Text; self.references.len()], depth: 0 };
+        if dialect == Dialect::MySql {
+            let _ = Visit::visit(&expr, &mut forms);
+        }
+        for (at, reference) in self.references.iter().enumerate() {
+            let mut reference = reference.clone();
+            if let Reference::Claim { form, .. } = &mut reference
+                && dialect == Dialect::MySql
+            {
+                *form = forms.found[at];
+            }
+            let known = all.iter().position(|known| *known == reference);
             numbers.push(known.unwrap_or_else(|| {
                 all.push(reference.clone());
                 all.len() - 1
             }));
         }
         let mut over = Over { shape, dialect, numbers: &numbers, depth: 0 };
-        match expr.visit(&mut over) {
+        match VisitMut::visit(&mut expr, &mut over) {
             ControlFlow::Break(column) => Err(column),
             ControlFlow::Continue(()) => Ok(expr),
         }
@@ -163,12 +186,91 @@ fn place(name: &str) -> Option<usize> {
 fn reference(path: &str, is_list: bool) -> Result<Reference, String> {
     match path.strip_prefix("claims.") {
         Some(claim) => {
-            Ok(Reference::Claim { path: claim.split('.').map(str::to_owned).collect(), is_list })
+            let path = claim.split('.').map(str::to_owned).collect();
+            Ok(Reference::Claim { path, is_list, form: Form::Any })
         }
         None if path == "name" && !is_list => Ok(Reference::Name),
         None => Err(format!(
             "`$principal.{path}` is nothing that a policy can read; use `$principal.name` or `$principal.claims.NAME`"
         )),
+    }
+}
+
+/// Finds what columns the places are compared with.
+struct Forms<'a> {
+    shape: &'a Shape,
+    found: Vec<Form>,
+    /// Queries inside of the expression have columns of their own.
+    depth: usize,
+}
+
+impl Forms<'_> {
+    fn compared(&mut self, column: &Expr, place: &Expr) {
+        let name = match column {
+            Expr::Nested(inner) => return self.compared(inner, place),
+            Expr::Identifier(name) => Some(name),
+            Expr::CompoundIdentifier(names) => names.last(),
+            _ => None,
+        };
+        let kind = name.and_then(|name| {
+            let mut columns = self.shape.columns.iter();
+            columns
+                .find(|(known, _)| known.eq_ignore_ascii_case(&name.value))
+                .map(|(_, kind)| *kind)
+        });
+        let Some(at) = place_of(place) else { return };
+        if let (Some(kind), Some(form)) = (kind, self.found.get_mut(at)) {
+            *form = match kind {
+                ColumnType::Number => Form::Number,
+                ColumnType::Date | ColumnType::DateTime => Form::Date,
+                ColumnType::Text | ColumnType::Other => Form::Text,
+            };
+        }
+    }
+}
+
+impl Visitor for Forms<'_> {
+    type Break = ();
+
+    fn pre_visit_query(&mut self, _: &Query) -> ControlFlow<()> {
+        self.depth += 1;
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_query(&mut self, _: &Query) -> ControlFlow<()> {
+        self.depth -= 1;
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
+        match expr {
+            _ if self.depth > 0 => {}
+            Expr::BinaryOp { left, right, .. } => {
+                self.compared(left, right);
+                self.compared(right, left);
+            }
+            Expr::InList { expr, list, .. } => {
+                list.iter().for_each(|item| self.compared(expr, item));
+            }
+            Expr::Between { expr, low, high, .. } => {
+                self.compared(expr, low);
+                self.compared(expr, high);
+            }
+            _ => {}
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// The number of a place.
+fn place_of(expr: &Expr) -> Option<usize> {
+    match expr {
+        Expr::Nested(inner) => place_of(inner),
+        Expr::Value(value) => match &value.value {
+            Value::Placeholder(name) => name.strip_prefix(":g")?.parse().ok(),
+            _ => None,
+        },
+        _ => None,
     }
 }
 
@@ -245,7 +347,8 @@ mod tests {
     use super::*;
 
     fn claim(path: &str, is_list: bool) -> Reference {
-        Reference::Claim { path: path.split('.').map(str::to_owned).collect(), is_list }
+        let path = path.split('.').map(str::to_owned).collect();
+        Reference::Claim { path, is_list, form: Form::Any }
     }
 
     #[test]
@@ -298,6 +401,7 @@ mod tests {
             name: "t".into(),
             is_default_schema: true,
             is_system: false,
+            is_virtual: false,
             columns: vec![("region".into(), super::super::relation::ColumnType::Text)],
         };
         let over = |text: &str| {

@@ -10,21 +10,22 @@ use std::collections::HashMap;
 use std::ops::ControlFlow;
 
 use sqlparser::ast::{
-    Expr, Ident, JoinConstraint, JoinOperator, LimitClause, Offset, OffsetRows, Query, Select,
-    SelectItem, SetExpr, Statement as Ast, TableAlias, TableFactor, Value, Visit, VisitMut,
-    Visitor, VisitorMut,
+    Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, JoinConstraint, JoinOperator,
+    LimitClause, ObjectName, Offset, OffsetRows, Query, Select, SelectItem, SetExpr,
+    Statement as Ast, TableAlias, TableFactor, Value, Visit, VisitMut, Visitor, VisitorMut,
 };
 
 use super::dialect::Dialect;
 use super::failing::may_fail;
 use super::fragment::Reference;
 use super::grammar;
-use super::relation::{Relation, quoted};
+use super::relation::{ColumnType, Relation, quoted};
 use super::statement::{Part, Slot};
 use super::view::View;
-use super::walk::{Called, Obstacle, Walker, walk};
+use super::walk::{Called, Obstacle, Walker, called, walk};
 
-/// In front of the names of common table expressions, where they are changed. A prefix, since long names are cut at their end.
+/// In front of the names of all common table expressions. Then neither a filter's own table nor one that an engine looks for where we
+/// see an expression (MariaDB within one of the same name) can be taken for one. A prefix, since long names are cut at their end.
 const COMMON_TABLE_PREFIX: &str = "tidegate__";
 
 /// What a statement reads: what its caller must be granted.
@@ -61,8 +62,11 @@ impl Reads {
                 reads.is_unnamed = dialect != Dialect::Postgres && is_unnamed(&query.body);
             }
             Ast::Call(call) => {
-                let name = call.name.to_string().to_ascii_lowercase();
-                reads.function(Called::Unknown(name));
+                if !takes_values(&call.args) {
+                    let text = "a procedure takes only values: `:name`, numbers and texts";
+                    return Err(Obstacle::new(text, "CALL"));
+                }
+                reads.function(called(&call.name, dialect));
             }
             other => {
                 let text = other.to_string();
@@ -71,6 +75,24 @@ impl Reads {
             }
         }
         Ok(reads)
+    }
+}
+
+/// Whether all arguments are parameters or literals.
+fn takes_values(arguments: &FunctionArguments) -> bool {
+    fn is_value(expr: &Expr) -> bool {
+        match expr {
+            Expr::Value(_) => true,
+            Expr::Nested(inner) | Expr::UnaryOp { expr: inner, .. } => is_value(inner),
+            _ => false,
+        }
+    }
+    match arguments {
+        FunctionArguments::None => true,
+        FunctionArguments::Subquery(_) => false,
+        FunctionArguments::List(list) => list.args.iter().all(|argument| {
+            matches!(argument, FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) if is_value(expr))
+        }),
     }
 }
 
@@ -84,6 +106,7 @@ impl Walker for Reads {
 
     fn function(&mut self, function: Called) {
         let (names, name) = match function {
+            Called::Fixed => return,
             Called::Unknown(name) => (&mut self.functions, name),
             Called::Known(name) => (&mut self.known, name),
             Called::Field(name) => (&mut self.fields, name),
@@ -102,6 +125,8 @@ pub struct Sight {
     pub references: Vec<Reference>,
     /// The names of the columns that the statement would give as it is written, where the engine makes them of its text.
     pub names: Vec<String>,
+    /// What columns hold, by their names as the dialect folds them, where all tables of the statement agree.
+    pub types: HashMap<String, ColumnType>,
 }
 
 /// Rewrites `query`, whose places are `parts`: what the views' expressions need is added to them.
@@ -114,12 +139,11 @@ pub fn govern(
     sight: &Sight,
     dialect: Dialect,
 ) -> Result<(), Obstacle> {
-    let is_fenced = may_fail(query, dialect);
+    let is_fenced = may_fail(query, dialect, &sight.types);
     if dialect != Dialect::Postgres {
         keep_names(&mut query.body, &sight.names, dialect);
     }
-    let renames = sight.views.values().any(View::asks);
-    walk(query, dialect, &mut Rewrite { sight, dialect, is_fenced, renames })?;
+    walk(query, dialect, &mut Rewrite { sight, dialect, is_fenced })?;
     let _ = VisitMut::visit(query, &mut Renumber { first: parts.len() });
     parts.extend(sight.references.iter().enumerate().map(|(number, reference)| {
         let slot = Slot::Grant(number);
@@ -193,8 +217,6 @@ struct Rewrite<'a> {
     sight: &'a Sight,
     dialect: Dialect,
     is_fenced: bool,
-    /// Views hold queries of their own, whose tables no common table expression of the statement may take the place of.
-    renames: bool,
 }
 
 impl Walker for Rewrite<'_> {
@@ -219,9 +241,7 @@ impl Walker for Rewrite<'_> {
     fn function(&mut self, _: Called) {}
 
     fn common_table(&mut self, name: &mut Ident) {
-        if self.renames {
-            name.value.insert_str(0, COMMON_TABLE_PREFIX);
-        }
+        name.value.insert_str(0, COMMON_TABLE_PREFIX);
     }
 }
 
@@ -320,15 +340,25 @@ impl Visitor for Conditions {
             self.take(condition);
         }
         for join in select.from.iter().flat_map(|from| &from.joins) {
-            if let JoinOperator::Join(JoinConstraint::On(on))
-            | JoinOperator::Inner(JoinConstraint::On(on))
-            | JoinOperator::Left(JoinConstraint::On(on))
-            | JoinOperator::LeftOuter(JoinConstraint::On(on))
-            | JoinOperator::Right(JoinConstraint::On(on))
-            | JoinOperator::RightOuter(JoinConstraint::On(on))
-            | JoinOperator::FullOuter(JoinConstraint::On(on)) = &join.join_operator
-            {
-                self.take(on);
+            let (JoinOperator::Join(constraint)
+            | JoinOperator::Inner(constraint)
+            | JoinOperator::Left(constraint)
+            | JoinOperator::LeftOuter(constraint)
+            | JoinOperator::Right(constraint)
+            | JoinOperator::RightOuter(constraint)
+            | JoinOperator::FullOuter(constraint)
+            | JoinOperator::CrossJoin(constraint)
+            | JoinOperator::StraightJoin(constraint)) = &join.join_operator
+            else {
+                continue;
+            };
+            match constraint {
+                JoinConstraint::On(condition) => self.take(condition),
+                JoinConstraint::Using(names) => {
+                    let last = |name: &ObjectName| Some(name.0.last()?.as_ident()?.value.clone());
+                    self.columns.extend(names.iter().filter_map(last));
+                }
+                JoinConstraint::Natural | JoinConstraint::None => {}
             }
         }
         ControlFlow::Continue(())

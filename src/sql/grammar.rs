@@ -4,7 +4,9 @@ use std::ops::ControlFlow;
 use std::sync::LazyLock;
 
 use regex::Regex;
-use sqlparser::ast::{Expr, Query, Statement as Ast, Value, VisitMut, visit_expressions_mut};
+use sqlparser::ast::{
+    Expr, Query, SetExpr, Statement as Ast, Value, Visit, VisitMut, Visitor, visit_expressions_mut,
+};
 use sqlparser::dialect::{Dialect as Grammar, MySqlDialect, PostgreSqlDialect, SQLiteDialect};
 use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserOptions};
@@ -13,8 +15,19 @@ use sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer, Whitespace};
 use super::dialect::Dialect;
 use super::lex;
 
-/// How deep SQL may nest.
+/// How deep SQL may nest in brackets.
 const MAX_SQL_DEPTH: usize = 64;
+/// How deep the tree of a statement may be: a chain such as `a OR b OR …` is as deep as it is long.
+const MAX_TREE_DEPTH: usize = 1_000;
+/// Operators of a statement, so that no tree is too deep to be looked at.
+const MAX_OPERATORS: usize = 20_000;
+/// Stack on which statements are parsed and written anew, which recurses into them.
+const STACK_BYTES: usize = 64 << 20;
+
+/// Does `work` on a stack that is large enough for any statement that is let through.
+pub fn with_stack<T>(work: impl FnOnce() -> T) -> T {
+    stacker::maybe_grow(STACK_BYTES / 2, STACK_BYTES, work)
+}
 
 /// Parses one statement.
 ///
@@ -26,6 +39,7 @@ pub fn parse(text: &str, dialect: Dialect) -> Result<Ast, Reason> {
         .map_err(|error| Reason::new(&error.to_string()))?;
     match (statements.pop(), statements.is_empty()) {
         (Some(mut statement), true) => {
+            check_depth(&statement)?;
             keep_signs_apart(&mut statement);
             Ok(statement)
         }
@@ -43,6 +57,7 @@ pub fn parse_expr(text: &str, dialect: Dialect) -> Result<Expr, Reason> {
     let mut expr = parser.parse_expr().map_err(|error| Reason::new(&error.to_string()))?;
     match parser.next_token().token {
         Token::EOF => {
+            check_depth(&expr)?;
             keep_signs_apart(&mut expr);
             Ok(expr)
         }
@@ -52,6 +67,10 @@ pub fn parse_expr(text: &str, dialect: Dialect) -> Result<Expr, Reason> {
 
 /// A statement in lines, for people; as it is where the parser does not take it. It may hold placeholders of drivers.
 pub fn pretty(text: &str, dialect: Dialect) -> String {
+    with_stack(|| pretty_here(text, dialect))
+}
+
+fn pretty_here(text: &str, dialect: Dialect) -> String {
     let grammar = grammar(dialect);
     let Ok(mut tokens) = Tokenizer::new(grammar, text).tokenize_with_location() else {
         return text.to_owned();
@@ -79,11 +98,99 @@ fn parser(text: &str, dialect: Dialect) -> Result<Parser<'static>, Reason> {
         let text = "its quotes and comments can be read in two ways";
         return Err(Reason::new(text));
     }
+    if tokens.iter().filter(|token| is_operator(&token.token)).count() > MAX_OPERATORS {
+        return Err(Reason::new(&format!("it has more than {MAX_OPERATORS} operators")));
+    }
     translate(&mut tokens, dialect);
     Ok(Parser::new(grammar)
         .with_recursion_limit(MAX_SQL_DEPTH)
         .with_options(ParserOptions::new().with_trailing_commas(false))
         .with_tokens_with_locations(tokens))
+}
+
+/// What makes a chain: the words and signs between two of the same.
+fn is_operator(token: &Token) -> bool {
+    const WORDS: [Keyword; 9] = [
+        Keyword::AND,
+        Keyword::OR,
+        Keyword::XOR,
+        Keyword::NOT,
+        Keyword::UNION,
+        Keyword::EXCEPT,
+        Keyword::INTERSECT,
+        Keyword::IS,
+        Keyword::COLLATE,
+    ];
+    match token {
+        Token::Word(word) => word.quote_style.is_none() && WORDS.contains(&word.keyword),
+        Token::Comma
+        | Token::Period
+        | Token::Colon
+        | Token::LParen
+        | Token::RParen
+        | Token::LBracket
+        | Token::RBracket
+        | Token::Number(..)
+        | Token::Whitespace(_)
+        | Token::SingleQuotedString(_)
+        | Token::DoubleQuotedString(_)
+        | Token::DollarQuotedString(_)
+        | Token::EscapedStringLiteral(_)
+        | Token::NationalStringLiteral(_)
+        | Token::HexStringLiteral(_)
+        | Token::Placeholder(_) => false,
+        _ => true,
+    }
+}
+
+fn check_depth(tree: &impl Visit) -> Result<(), Reason> {
+    if tree.visit(&mut Depth::default()).is_continue() {
+        return Ok(());
+    }
+    Err(Reason::new(&format!("it is more than {MAX_TREE_DEPTH} operators or queries deep")))
+}
+
+/// Counts how deep a tree is; breaks where it is too deep.
+#[derive(Default)]
+struct Depth(usize);
+
+impl Depth {
+    fn enter(&mut self, levels: usize) -> ControlFlow<()> {
+        self.0 += levels;
+        if self.0 > MAX_TREE_DEPTH { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+}
+
+impl Visitor for Depth {
+    type Break = ();
+
+    fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<()> {
+        self.enter(set_operations(&query.body))
+    }
+
+    fn post_visit_query(&mut self, query: &Query) -> ControlFlow<()> {
+        self.0 -= set_operations(&query.body);
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_expr(&mut self, _: &Expr) -> ControlFlow<()> {
+        self.enter(1)
+    }
+
+    fn post_visit_expr(&mut self, _: &Expr) -> ControlFlow<()> {
+        self.0 -= 1;
+        ControlFlow::Continue(())
+    }
+}
+
+/// How long a chain of UNION and the like is, itself among it.
+fn set_operations(mut body: &SetExpr) -> usize {
+    let mut count = 1;
+    while let SetExpr::SetOperation { left, .. } = body {
+        count += 1;
+        body = left;
+    }
+    count
 }
 
 fn grammar(dialect: Dialect) -> &'static dyn Grammar {

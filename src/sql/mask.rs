@@ -26,7 +26,7 @@ pub enum Mask {
     Email,
     /// The first day of the year.
     Year,
-    /// A multiple of `step`; `None`: no fraction, and of whole numbers the tens.
+    /// A multiple of `step`; `None`: without its fraction, and where it has none in tens.
     Round { step: Option<u32> },
     /// What a policy says itself.
     Sql(Arc<Fragment>),
@@ -171,14 +171,17 @@ fn year(c: &str, kind: ColumnType, dialect: Dialect) -> String {
 }
 
 fn round(c: &str, kind: ColumnType, step: Option<u32>) -> String {
-    let step = match (kind, step) {
-        (ColumnType::Number, None) => 1,
-        (ColumnType::Integer, None) => 10,
-        (ColumnType::Number | ColumnType::Integer, Some(step)) => step.max(1),
-        _ => return nothing(c),
-    };
-    // Of a fraction, so that whole numbers are not divided as such.
-    format!("ROUND({c} / {step}.0) * {step}")
+    if kind != ColumnType::Number {
+        return nothing(c);
+    }
+    // By a fraction, so that whole numbers are not divided as such.
+    match step {
+        Some(step) => format!("ROUND({c} / {step}.0) * {step}"),
+        // Whatever the column's type is called: a whole number must not be shown as it is.
+        None => {
+            format!("CASE WHEN {c} = ROUND({c}) THEN ROUND({c} / 10.0) * 10 ELSE ROUND({c}) END")
+        }
+    }
 }
 
 /// HMAC-SHA-256 as its definition has it, since the key must not be text: the pads are bound.

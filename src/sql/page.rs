@@ -10,7 +10,7 @@ use sqlparser::ast::{
 use super::count::{count, unprintable};
 use super::dialect::Dialect;
 use super::govern::{Reads, Sight, govern};
-use super::grammar::{find, parse, print};
+use super::grammar::{find, parse, print, with_stack};
 use super::lex;
 use super::parts::{parse_text, procedure, reprint, resolve, to_parts};
 use super::safety;
@@ -40,6 +40,14 @@ pub enum Paging {
 /// # Errors
 /// The first flaw found.
 pub fn build(
+    text: &str,
+    options: &Options,
+    sight: Option<&Sight>,
+) -> Result<Statement, TemplateError> {
+    with_stack(|| build_here(text, options, sight))
+}
+
+fn build_here(
     text: &str,
     options: &Options,
     sight: Option<&Sight>,

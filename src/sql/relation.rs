@@ -22,11 +22,6 @@ impl Relation {
             _ => None,
         }
     }
-
-    /// MySQL's `DUAL`, which holds nothing.
-    pub fn is_dual(&self, dialect: Dialect) -> bool {
-        dialect == Dialect::MySql && self.schema.is_none() && self.name.eq_ignore_ascii_case("dual")
-    }
 }
 
 impl std::fmt::Display for Relation {
@@ -52,8 +47,6 @@ pub fn fold(ident: &Ident, dialect: Dialect) -> String {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ColumnType {
     Text,
-    Integer,
-    /// With a fraction.
     Number,
     Date,
     DateTime,
@@ -69,6 +62,8 @@ pub struct Shape {
     pub is_default_schema: bool,
     /// Belongs to the engine itself: its catalogue, statistics or inner tables.
     pub is_system: bool,
+    /// SQLite's virtual tables, such as a full-text index.
+    pub is_virtual: bool,
     /// Names and types of the columns that `*` gives, in order.
     pub columns: Vec<(String, ColumnType)>,
 }
@@ -97,4 +92,13 @@ pub fn is_same_column(a: &str, b: &str, dialect: Dialect) -> bool {
         Dialect::Postgres => a == b,
         Dialect::Sqlite | Dialect::MySql => a.to_lowercase() == b.to_lowercase(),
     }
+}
+
+/// MySQL's `DUAL`, which holds nothing; in quotes it is a table like others.
+pub fn is_dual(name: &ObjectName, dialect: Dialect) -> bool {
+    let [part] = name.0.as_slice() else { return false };
+    dialect == Dialect::MySql
+        && part.as_ident().is_some_and(|ident| {
+            ident.quote_style.is_none() && ident.value.eq_ignore_ascii_case("dual")
+        })
 }

@@ -1,9 +1,7 @@
 //! What a caller sees of a table: the rules of its grants added up, cell by cell.
 
 use sqlparser::ast::helpers::attached_token::AttachedToken;
-use std::ops::ControlFlow;
-
-use sqlparser::ast::{BinaryOperator, CaseWhen, Expr, ObjectName, Query, Value, Visit, Visitor};
+use sqlparser::ast::{BinaryOperator, CaseWhen, Expr, ObjectName, Value};
 
 use super::dialect::Dialect;
 use super::fragment::{Fragment, Reference};
@@ -28,7 +26,12 @@ pub struct Rule {
 impl Rule {
     /// Whether everything is shown as it is.
     pub fn is_plain(&self) -> bool {
-        self.allow.is_none() && self.deny.is_empty() && self.masks.is_empty() && self.rows.is_none()
+        self.has_all_columns() && self.rows.is_none()
+    }
+
+    /// Whether every column is shown as it is.
+    fn has_all_columns(&self) -> bool {
+        self.allow.is_none() && self.deny.is_empty() && self.masks.is_empty()
     }
 
     /// How it shows a column.
@@ -80,20 +83,6 @@ pub struct View {
 }
 
 impl View {
-    /// Whether its expressions hold queries.
-    pub fn asks(&self) -> bool {
-        struct Finds;
-        impl Visitor for Finds {
-            type Break = ();
-
-            fn pre_visit_query(&mut self, _: &Query) -> ControlFlow<()> {
-                ControlFlow::Break(())
-            }
-        }
-        let columns = self.columns.iter().flatten().map(|(_, expr)| expr);
-        columns.chain(&self.rows).any(|expr| expr.visit(&mut Finds).is_break())
-    }
-
     /// What the rules show together of a table. Their references are numbered by `references`.
     ///
     /// # Errors
@@ -118,15 +107,18 @@ impl View {
         if rules.iter().any(|rule| rule.is_plain()) {
             return Ok(Self { table, columns: None, rows: None, hidden: Vec::new() });
         }
+        if shape.is_virtual {
+            // Such a table answers questions about its columns (MATCH) whatever is shown of them.
+            return Err(format!(
+                "`{shape}` is a virtual table, which can be granted as a whole only"
+            ));
+        }
         let mut of = Of { shape, dialect, rules, rows: Vec::new(), references };
         of.rows = rules.iter().map(|rule| of.rows_of(rule)).collect::<Result<_, _>>()?;
-        let (mut columns, mut hidden, mut changed) = (Vec::new(), Vec::new(), false);
+        let (mut columns, mut hidden) = (Vec::new(), Vec::new());
         for (column, kind) in &shape.columns {
             match of.cell(column, *kind)? {
-                Some(expr) => {
-                    changed |= expr != of.plain(column);
-                    columns.push((column.clone(), expr));
-                }
+                Some(expr) => columns.push((column.clone(), expr)),
                 None => hidden.push(column.clone()),
             }
         }
@@ -135,7 +127,8 @@ impl View {
         }
         let rows = of.any_row();
         hidden.extend(dialect.system_columns().iter().map(|column| (*column).to_owned()));
-        let is_whole = !changed && columns.len() == shape.columns.len();
+        // Else named one by one, since a table can have columns that `*` does not give.
+        let is_whole = rules.iter().all(|rule| rule.has_all_columns());
         Ok(Self { table, columns: (!is_whole).then_some(columns), rows, hidden })
     }
 }

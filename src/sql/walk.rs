@@ -3,13 +3,14 @@
 use std::ops::ControlFlow;
 
 use sqlparser::ast::{
-    AccessExpr, BinaryOperator, Expr, Ident, ObjectName, ObjectNamePart, Query, Select, SelectItem,
-    SelectItemQualifiedWildcardKind, SetExpr, TableAlias, TableFactor, VisitMut, VisitorMut, With,
+    AccessExpr, BinaryOperator, DataType, Expr, Ident, ObjectName, ObjectNamePart, Query, Select,
+    SelectItem, SelectItemQualifiedWildcardKind, SetExpr, TableAlias, TableFactor, TypedString,
+    VisitMut, VisitorMut, With,
 };
 
 use super::dialect::Dialect;
 use super::functions;
-use super::relation::{Relation, fold};
+use super::relation::{Relation, fold, is_dual};
 
 /// Why a statement cannot be governed: what it reads cannot be known.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,12 +42,14 @@ pub trait Walker {
     fn common_table(&mut self, _: &mut Ident) {}
 }
 
-/// A function that a statement calls. Names are in lower case, with a schema where it is written.
+/// A function that a statement calls. Names are as the dialect folds them, with a schema where it is written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Called {
     /// Not known to compute only.
     Unknown(String),
-    /// Known to compute only, unless somebody has put another one of the name into the database.
+    /// Known to compute only.
+    Fixed,
+    /// The same, unless somebody has put another one of the name into the database.
     Known(String),
     /// PostgreSQL calls `f` in `x.f` and `(x).f`, where there is no such column.
     Field(String),
@@ -69,15 +72,12 @@ pub fn called(name: &ObjectName, dialect: Dialect) -> Called {
     let parts: Option<Vec<String>> =
         name.0.iter().map(|part| part.as_ident().map(|ident| fold(ident, dialect))).collect();
     let parts = parts.unwrap_or_else(|| vec![name.to_string()]);
-    let called = match parts.as_slice() {
-        [only] => Some(only),
-        [schema, called] if dialect == Dialect::Postgres && schema == "pg_catalog" => Some(called),
-        _ => None,
-    };
-    let is_known =
-        called.is_some_and(|called| functions::is_known(&called.to_ascii_lowercase(), dialect));
-    let name = parts.join(".").to_ascii_lowercase();
-    if is_known { Called::Known(name) } else { Called::Unknown(name) }
+    match parts.as_slice() {
+        // Nobody can put another one into the engine's own schema.
+        [_, _] if functions::is_known_call(name, dialect) => Called::Fixed,
+        [called] if functions::is_known_call(name, dialect) => Called::Known(called.clone()),
+        _ => Called::Unknown(parts.join(".")),
+    }
 }
 
 type Flow = ControlFlow<Box<Obstacle>>;
@@ -130,6 +130,13 @@ impl<W: Walker> Walk<'_, W> {
 
     fn function(&mut self, name: &ObjectName) -> Flow {
         self.walker.function(called(name, self.dialect));
+        ControlFlow::Continue(())
+    }
+
+    fn known(&mut self, names: &[&str]) -> Flow {
+        for name in names {
+            self.walker.function(Called::Known((*name).to_owned()));
+        }
         ControlFlow::Continue(())
     }
 
@@ -213,12 +220,10 @@ impl<W: Walker> VisitorMut for Walk<'_, W> {
                 };
                 if self.is_common_table(&relation) {
                     self.use_common_table(factor);
-                    return ControlFlow::Continue(());
+                } else if !is_dual(name, self.dialect) {
+                    return flow(self.walker.table(relation, factor));
                 }
-                if relation.is_dual(self.dialect) {
-                    return ControlFlow::Continue(());
-                }
-                flow(self.walker.table(relation, factor))
+                ControlFlow::Continue(())
             }
             TableFactor::Derived { .. }
             | TableFactor::NestedJoin { .. }
@@ -234,6 +239,17 @@ impl<W: Walker> VisitorMut for Walk<'_, W> {
             Expr::Function(function) => {
                 let name = function.name.clone();
                 self.function(&name)
+            }
+            Expr::Identifier(name) if name.value.starts_with('@') => {
+                stop("variables of the server and the session are not followed", &name.value)
+            }
+            Expr::CompoundIdentifier(parts) if parts[0].value.starts_with('@') => {
+                stop("variables of the server and the session are not followed", &parts[0].value)
+            }
+            Expr::Cast { data_type, .. } | Expr::TypedString(TypedString { data_type, .. })
+                if names_objects(data_type) =>
+            {
+                stop("a cast to the name of a table or function tells what there is", "reg")
             }
             Expr::CompoundIdentifier(parts) => {
                 keep_last(parts, 2);
@@ -254,6 +270,12 @@ impl<W: Walker> VisitorMut for Walk<'_, W> {
                 }
                 ControlFlow::Continue(())
             }
+            // Functions with a grammar of their own, which some engines look up by name nevertheless.
+            Expr::Ceil { .. } => self.known(&["ceil", "ceiling"]),
+            Expr::Floor { .. } => self.known(&["floor"]),
+            Expr::Substring { .. } => self.known(&["substring", "substr"]),
+            Expr::Position { .. } => self.known(&["position"]),
+            Expr::Overlay { .. } => self.known(&["overlay"]),
             Expr::QualifiedWildcard(name, _) => {
                 keep_last(&mut name.0, 1);
                 ControlFlow::Continue(())
@@ -276,6 +298,13 @@ fn plain_sources(body: &SetExpr) -> Flow {
         }
         _ => ControlFlow::Continue(()),
     }
+}
+
+/// PostgreSQL's `regclass` and its like, but for those of full-text search.
+fn names_objects(kind: &DataType) -> bool {
+    let name = kind.to_string().to_ascii_lowercase();
+    let name = name.trim_start_matches("pg_catalog.").trim_matches('"');
+    name.starts_with("reg") && !["regconfig", "regdictionary"].contains(&name)
 }
 
 /// Of `schema.table.column` and `schema.table` what they are within the query, whose tables have names of their own.

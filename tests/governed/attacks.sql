@@ -137,6 +137,8 @@ SELECT "id" FROM "dim_customer" WHERE "region" = 'east'
 [pg!] SELECT xmin FROM dim_customer
 [pg!] SELECT * FROM ONLY dim_customer
 [pg] TABLE dim_customer
+[pg!] SELECT id FROM dim_customer WHERE id = 1 EXCEPT TABLE untouched
+[pg] SELECT "LOWER"(name) AS x FROM dim_customer
 [pg] SELECT * FROM dim_customer TABLESAMPLE SYSTEM (100)
 [pg] SELECT * FROM dim_customer AS c(a, b, c, d, e)
 [pg!] SELECT most_common_vals FROM pg_stats WHERE tablename = 'dim_customer'
@@ -192,3 +194,13 @@ SELECT "id" FROM "dim_customer" WHERE "region" = 'east'
 [my] SELECT id, IF(region = 'west', 1, 0) AS w FROM fact_sales
 [my] SELECT id FROM fact_sales ORDER BY IF(region = 'west', 0, 1), id
 [my] SELECT JSON_ARRAYAGG(phone) AS p FROM dim_customer
+WITH secret AS (SELECT 'c' AS word) SELECT * FROM (WITH secret AS (SELECT word FROM secret) SELECT * FROM secret) AS y
+WITH secret AS (SELECT 'c' AS word) SELECT * FROM (WITH x AS (SELECT word FROM secret), secret AS (SELECT 'd' AS word) SELECT * FROM x) AS y
+WITH secret AS (SELECT 'c' AS word) SELECT (WITH secret AS (SELECT word FROM secret) SELECT MAX(word) FROM secret) AS w
+WITH a AS (SELECT 1 AS id), b AS (SELECT id FROM a) SELECT b.id, a.id AS a FROM b JOIN a ON a.id = b.id
+[my] SELECT w FROM `dual` WHERE id = 1
+[my!] SELECT @@datadir AS d
+[my!] SELECT @@global.hostname AS d
+[pg!] SELECT 16384::regclass::text AS t
+[pg!] SELECT CAST('dim_customer' AS regclass)::text AS t
+[lite] SELECT body FROM ft WHERE body MATCH 'title:SECRET*'

@@ -32,11 +32,13 @@ const SEEN: &str = "
 const FUNCTIONS_PG: &str = "
     CREATE FUNCTION reveal(i int) RETURNS text LANGUAGE sql AS 'SELECT word FROM secret WHERE id = i';
     CREATE FUNCTION reveal_rows() RETURNS SETOF text LANGUAGE sql AS 'SELECT word FROM secret'; CREATE SEQUENCE secret_seq;
+    CREATE FUNCTION \"LOWER\"(t varchar) RETURNS text LANGUAGE sql AS 'SELECT word FROM secret';
     CREATE FUNCTION initcap(i int) RETURNS text LANGUAGE sql AS 'SELECT word FROM secret WHERE id = i';
     CREATE FUNCTION peek(r fact_sales) RETURNS text LANGUAGE sql AS 'SELECT word FROM secret';
     CREATE FUNCTION peek_any(r anyelement) RETURNS text LANGUAGE plpgsql AS 'BEGIN RETURN (SELECT word FROM secret); END';";
 const FUNCTIONS_MY: &str = "
-    CREATE FUNCTION reveal(i INT) RETURNS TEXT READS SQL DATA RETURN (SELECT word FROM secret WHERE id = i);";
+    CREATE FUNCTION reveal(i INT) RETURNS TEXT READS SQL DATA RETURN (SELECT word FROM secret WHERE id = i);
+    CREATE TABLE `dual` (id INTEGER, w VARCHAR(20)); INSERT INTO `dual` VALUES (1, 'SECRET dual');";
 
 /// The queries for an engine; the flag says that a query must be refused although its own tables would answer it.
 fn attacks(kind: Kind) -> Vec<(String, bool)> {
@@ -99,14 +101,17 @@ fn what_is_seen_is_what_is_granted() {
         println!("on {kind:?}");
         let all = governed(kind, ALL);
         match kind {
-            Kind::Sqlite => {}
+            Kind::Sqlite => {
+                all.sql("CREATE VIRTUAL TABLE ft USING fts4(title, body); INSERT INTO ft VALUES ('SECRET title', 'HIDDEN body');");
+            }
             Kind::Postgres => drop(all.sql(FUNCTIONS_PG)),
             Kind::MariaDb => drop(all.sql(FUNCTIONS_MY)),
         }
         Policy {
             claims: "region: east",
             roles: &["table: dim_customer, columns: {deny: [id_card], mask: {phone: last4, birth: year}}\n\
-                 table: fact_sales, columns: {deny: [note]}, rows: \"region = $principal.claims.region\""],
+                 table: fact_sales, columns: {deny: [note]}, rows: \"region = $principal.claims.region\"\n\
+                 table: ft, columns: {deny: [title]}"],
         }
         .write(&all);
         let seen = Bench::new(kind);
@@ -117,15 +122,25 @@ fn what_is_seen_is_what_is_granted() {
         for file in &at_load {
             std::fs::remove_file(all.tree.root().join(file)).unwrap();
         }
-        interfaces(&seen, &attacks, &at_load);
+        interfaces(&seen, &attacks, &BTreeSet::new());
         let unseen = refused(&seen);
-        assert!(unseen.is_empty(), "refused at load only where nothing is governed: {unseen:?}");
+        assert!(
+            unseen.is_subset(&at_load),
+            "refused at load only where nothing is governed: {unseen:?}"
+        );
+        for file in &unseen {
+            std::fs::remove_file(seen.tree.root().join(file)).unwrap();
+        }
         let (gateway, yardstick) = (all.serve(), seen.serve());
         let (mut same, mut wrong) = (0, Vec::new());
         for (i, (sql, is_refused)) in attacks.iter().enumerate() {
             let code = format!("attack_{i}");
             if at_load.contains(&format!("definitions/{code}-1.0.0.yaml")) {
                 println!("refused at load: {sql}");
+                // What the tables alone would answer is refused only where it is said to be.
+                if rows(&yardstick, &code).0 == 200 && !is_refused {
+                    wrong.push(format!("{sql}\n  does not load"));
+                }
                 continue;
             }
             let (got, wanted) = (rows(&gateway, &code), rows(&yardstick, &code));

@@ -84,3 +84,31 @@ fn a_policy_that_changes_leaves_old_answers_behind() {
     gateway.reload();
     assert_eq!(gateway.get("/data-api/t").status, 403);
 }
+
+/// Of two masks the first one counts, so the order of the roles is part of what an answer depends on.
+#[test]
+fn the_order_of_masks_and_grants_of_functions_keep_answers_apart() {
+    let (stars, nothing) = (
+        "table: t, columns: {mask: {phone: last4}}",
+        "table: t, columns: {mask: {phone: \"null\"}}",
+    );
+    let bench = governed(Kind::Sqlite, SQL);
+    Policy { claims: "", roles: &[stars, nothing] }.write(&bench);
+    Policy { claims: "", roles: &[nothing, stars] }.write_for(&bench, "other", "other-key");
+    bench.interface(&format!("code: t\ncache: {{ttl_seconds: 600}}\nquery_template: \"{FIXED}\""));
+    let gateway = bench.serve();
+    let phone = |answer: crate::support::Answer| answer.data()[0]["phone"].clone();
+    for _ in 0..2 {
+        assert_eq!(phone(gateway.get("/data-api/t")), json!("****1111"));
+        assert_eq!(phone(get_as(&gateway, "other-key", "t")), json!(null));
+    }
+    let bench = governed(Kind::Postgres, SQL);
+    bench.sql("CREATE FUNCTION initcap(i int) RETURNS text LANGUAGE sql AS 'SELECT phone FROM t WHERE id = i';");
+    Policy { claims: "", roles: &["table: t\nfunctions: [public.initcap]"] }.write(&bench);
+    Policy { claims: "", roles: &["table: t"] }.write_for(&bench, "other", "other-key");
+    bench.interface("code: f\ncache: {ttl_seconds: 600}\nquery_template: SELECT initcap(id) AS f FROM t WHERE id = 1");
+    let gateway = bench.serve();
+    assert_eq!(get_as(&gateway, "other-key", "f").status, 403);
+    assert_eq!(gateway.get("/data-api/f").data(), json!([{"f": "13800001111"}]));
+    assert_eq!(get_as(&gateway, "other-key", "f").status, 403);
+}

@@ -24,6 +24,7 @@ fn bench(bench: &Bench) {
          query_template: SELECT * FROM sale WHERE id >= :least",
     );
     bench.interface("code: phones\nquery_template: SELECT phone FROM sale WHERE id = 1");
+    bench.interface("code: totals\nquery_template: SELECT id FROM sale WHERE id = 1\ntotal: {query_template: SELECT COUNT(phone) AS n FROM sale}");
     bench.interface("code: open\nvisibility: public\nquery_template: SELECT 1 AS one");
 }
 
@@ -73,6 +74,11 @@ fn a_call_that_is_refused_says_why() {
         // A column that is hidden is known to be missing only by the database.
         let (code, text, json) = explain(on, &["--as", "tester", "phones"]);
         assert_eq!((code, &json["code"]), (1, &"FORBIDDEN".into()), "{text}");
+        let (code, text, json) = explain(on, &["--as", "tester", "totals"]);
+        assert_eq!((code, &json["code"]), (1, &"FORBIDDEN".into()), "{text}");
+        // What falls short is shown where a claim is missing.
+        let (_, text, _) = explain(on, &["--as", "tester_0", "sales"]);
+        assert!(text.contains("policies/base.yaml:5"), "{text}");
         let (code, _, json) = explain(on, &["sales"]);
         assert_eq!((code, &json["code"]), (1, &"UNAUTHORIZED".into()));
         let (code, text, json) =

@@ -120,6 +120,14 @@ fn functions_of_the_database_need_a_grant() {
         let gateway = bench.serve();
         assert_eq!(gateway.get("/data-api/doubled").status, 403);
         assert_eq!(get_as(&gateway, "other-key", "doubled").data()[0]["a"], 20);
+        // A procedure's arguments are values: nothing else is looked at.
+        let (code, out) = {
+            let call = "code: calls\nquery_type: stored_proc\nquery_template: CALL twice((SELECT MAX(amount) FROM sale))";
+            bench.interface(call);
+            let (code, out, _) = run(&["validate", "--root", bench.tree.root().to_str().unwrap()]);
+            (code, out)
+        };
+        assert!(code == 1 && out.contains("a procedure takes only values"), "{out}");
         if bench.kind == Kind::Postgres {
             assert_eq!(gateway.get("/data-api/every").status, 403);
             assert_eq!(get_as(&gateway, "other-key", "every").data(), json!([{"id": 2}]));
@@ -212,4 +220,73 @@ fn descriptions_and_records_follow_the_grants() {
     assert!(out.contains("200|[\"tester_0\",\"tester_1\"]|"), "{out}");
     assert!(out.contains("403|") && out.contains("`sale`"), "{out}");
     assert!(!log.contains("panicked"), "{log}");
+}
+
+/// Columns that `*` does not give are no more to be had than others.
+#[test]
+fn columns_out_of_sight_are_hidden_too() {
+    on_each(|bench| {
+        let column = match bench.kind {
+            Kind::Sqlite => "rowid",
+            Kind::Postgres => "ctid",
+            Kind::MariaDb => "word",
+        };
+        let invisible = bench.pick("", "", ", word VARCHAR(9) INVISIBLE DEFAULT 'S3CRET'");
+        bench.sql(&format!("CREATE TABLE t (id INTEGER, a INTEGER{invisible}); INSERT INTO t (id, a) VALUES (1, 2);"));
+        bench.datasource("governed: true");
+        bench.interface(&format!("code: t\nquery_template: SELECT {column} AS x FROM t LIMIT 1"));
+        for grant in [
+            "table: t, columns: {allow: [id, a]}",
+            "table: \"t*\", columns: {deny: [word, other]}",
+            "table: t, columns: {mask: {a: round}}",
+        ] {
+            Policy { claims: "", roles: &[grant] }.write(bench);
+            let answer = bench.serve().get("/data-api/t");
+            assert_eq!(
+                answer.status,
+                if bench.kind == Kind::MariaDb { 502 } else { 403 },
+                "{grant}: {}",
+                answer.text()
+            );
+        }
+    });
+}
+
+/// A chain of operators is as deep as it is long: it is answered or refused, and never ends the process.
+#[test]
+fn long_statements_are_answered_or_refused() {
+    let chain = |count: usize| vec!["id = 1"; count].join(" OR ");
+    let unions = |count: usize| vec!["SELECT id FROM sale WHERE id = 1"; count].join(" UNION ");
+    let bench = governed(Kind::Sqlite, SQL);
+    Policy { claims: "region: east", roles: &[EAST] }.write(&bench);
+    bench.interface(&format!(
+        "code: long\nquery_template: SELECT id FROM sale WHERE {}",
+        chain(900)
+    ));
+    bench.interface(
+        "code: looped\nparameters: [{name: n, type: integer, default: 1}]\nquery_template: |\n  SELECT id FROM sale WHERE id = 0\n  \
+         {% for i in range(n) %} OR id = {{ i }}{% endfor %}",
+    );
+    let gateway = bench.serve();
+    assert_eq!(gateway.get("/data-api/long").data(), json!([{"id": 1}]));
+    assert_eq!(gateway.get("/data-api/looped?n=4").data().as_array().unwrap().len(), 2);
+    for n in [300, 950, 3_000, 9_000] {
+        let answer = gateway.get(&format!("/data-api/looped?n={n}"));
+        assert!(matches!(answer.status, 200 | 400 | 403 | 500 | 502), "{n}: {}", answer.text());
+    }
+    assert_eq!(gateway.get("/data-api/looped?n=4").status, 200);
+    for sql in [
+        format!("SELECT id FROM sale WHERE {}", chain(5_000)),
+        format!("SELECT id FROM sale WHERE {}", chain(40_000)),
+        format!("SELECT id FROM sale WHERE id = {}1", "1 + ".repeat(10_000)),
+        unions(3_000),
+    ] {
+        bench.interface(&format!("code: deep\nquery_template: {sql}"));
+        let (code, out, _) = run(&["validate", "--root", bench.tree.root().to_str().unwrap()]);
+        assert_eq!(code, 1, "{out}");
+        assert!(out.contains("SQL_SYNTAX") && out.contains("operators"), "{out}");
+        let answer = gateway.admin_post("/api/reload", "");
+        assert_eq!(answer.status, 422);
+    }
+    assert_eq!(gateway.get("/data-api/long").status, 200);
 }

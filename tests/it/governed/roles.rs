@@ -247,3 +247,65 @@ fn nobody_sees_nothing() {
     assert_eq!(gateway.get_with("/data-api/people", &[]).refusal().0, 401);
     assert_eq!(gateway.get("/data-api/people").data(), json!([{"id": 1}]));
 }
+
+/// What a claim is compared with decides what it may be: no engine takes `0` for a text, nor a text for 0.
+#[test]
+fn claims_are_not_taken_for_another_type() {
+    on_each(|bench| {
+        bench.sql(SQL);
+        bench.sql("CREATE TABLE n (id INTEGER, num INTEGER, flag BOOLEAN, name VARCHAR(9)); INSERT INTO n VALUES (1, 0, FALSE, 'x'), (2, 1, TRUE, '');");
+        bench.datasource("governed: true");
+        bench.interface("code: people\nquery_template: SELECT id FROM person ORDER BY id LIMIT 9");
+        bench.interface("code: numbers\nquery_template: SELECT id FROM n ORDER BY id LIMIT 9");
+        for (code, claims, table, rows) in [
+            ("people", "c: 0", "person", "region = $principal.claims.c"),
+            ("people", "c: false", "person", "region = $principal.claims.c"),
+            ("people", "c: [0]", "person", "region IN ($principal.claims.c)"),
+            ("people", "c: 0", "person", "LOWER(region) = $principal.claims.c"),
+            (
+                "people",
+                "c: 0",
+                "person",
+                "region BETWEEN $principal.claims.c AND $principal.claims.c",
+            ),
+            ("numbers", "c: x", "n", "num = $principal.claims.c"),
+            ("numbers", "c: 1x", "n", "num = $principal.claims.c"),
+            ("numbers", "c: x", "n", "flag = $principal.claims.c"),
+        ] {
+            let grant = format!("table: {table}, rows: \"{rows}\"");
+            Policy { claims, roles: &[&grant] }.write(bench);
+            let answer = bench.serve().get(&format!("/data-api/{code}"));
+            let is_nothing = matches!(answer.status, 403 | 502) || answer.data() == json!([]);
+            assert!(is_nothing, "{claims} {rows}: {}", answer.text());
+        }
+        for (claims, rows, ids) in [
+            ("c: 1", "num = $principal.claims.c", 2),
+            ("c: \"1\"", "num = $principal.claims.c", 2),
+            ("c: x", "name = $principal.claims.c", 1),
+        ] {
+            let grant = format!("table: n, rows: \"{rows}\"");
+            Policy { claims, roles: &[&grant] }.write(bench);
+            assert_eq!(
+                bench.serve().get("/data-api/numbers").data(),
+                json!([{"id": ids}]),
+                "{claims} {rows}"
+            );
+        }
+    });
+}
+
+/// A token without a name has none to compare with.
+#[test]
+fn a_token_without_a_name_has_no_use_of_one() {
+    let bench = governed(Kind::Sqlite, SQL);
+    Policy { claims: "", roles: &["table: person, rows: \"$principal.name = '' OR id = 1\""] }
+        .write(&bench);
+    bench.interface("code: people\nquery_template: SELECT id FROM person ORDER BY id LIMIT 9");
+    let gateway = bench.serve();
+    let test = |body: &str| gateway.admin_post("/api/dataservice/interfaces/people/test", body);
+    assert_eq!(test("{\"as\": {\"roles\": [\"tester_0\"]}}").status, 403);
+    assert_eq!(
+        test("{\"as\": {\"roles\": [\"tester_0\"], \"name\": \"n\"}}").data(),
+        json!([{"id": 1}])
+    );
+}
