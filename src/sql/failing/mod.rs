@@ -8,7 +8,7 @@ use std::ops::ControlFlow;
 
 use sqlparser::ast::{
     BinaryOperator as Op, Expr, FunctionArguments, GroupByExpr, LimitClause, OrderBy, OrderByKind,
-    Query, Select, SelectItem, SetExpr, TableFactor, UnaryOperator, Value, Visit, Visitor,
+    Query, Select, SetExpr, TableFactor, UnaryOperator, Value, Visit, Visitor,
 };
 
 mod fold;
