@@ -14,7 +14,7 @@ use serde_json::json;
 
 use super::issuer::{ISSUER, Signer, claims, issuer, openssl, refused, unlimited};
 use super::{whoami, with_token};
-use crate::support::{KEY, Tidegate, Tree, eventually, free_port};
+use crate::support::{KEY, Tidegate, Tree, eventually, quiet_port};
 
 /// A server of key sets on the loopback address: answers each path with the bytes that are set for it.
 struct KeyServer {
@@ -205,7 +205,7 @@ fn invented_keys_do_not_hammer_the_issuer() {
 #[test]
 fn an_issuer_that_is_away_hinders_nobody() {
     let signer = named("key");
-    let port = free_port();
+    let port = quiet_port();
     let tree = tree(&format!("http://127.0.0.1:{port}/keys.json"), "");
     let gateway = unlimited(&tree);
     assert_eq!(gateway.get("/data-api/who").status, 200, "keys do as ever");
@@ -233,7 +233,7 @@ fn an_issuer_that_is_away_hinders_nobody() {
 #[test]
 fn callers_are_not_to_blame_for_their_issuer() {
     let signer = named("key");
-    let tree = tree(&format!("http://127.0.0.1:{}/keys.json", free_port()), "");
+    let tree = tree(&format!("http://127.0.0.1:{}/keys.json", quiet_port()), "");
     let gateway = tree.serve_with(&["--max-auth-failures-per-minute", "3"]);
     for i in 0..4 {
         let token = signer.sign(&claims(json!({"sub": format!("ann {i}")})));

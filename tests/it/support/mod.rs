@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -169,6 +170,15 @@ pub fn run(args: &[&str]) -> (i32, String, String) {
 /// A free port of the loopback address; another process could take it before it is used, which is why starts are tried again.
 pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// A free port of those that the system gives to nobody, so that it stays free until the test takes it.
+pub fn quiet_port() -> u16 {
+    static TRIED: AtomicU16 = AtomicU16::new(0);
+    let first = u16::try_from(std::process::id() % 4_000).unwrap();
+    let mut ports =
+        std::iter::repeat_with(|| 12_000 + (first + TRIED.fetch_add(1, Ordering::Relaxed)) % 4_000);
+    ports.find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).unwrap()
 }
 
 /// Whether somebody reads what is sent to a port. A listener that is only there for a moment, to see whether the port is
