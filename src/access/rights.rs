@@ -216,11 +216,6 @@ impl RightsTable {
         Self { known: Cache::new(MAX_RIGHTS), mask_key }
     }
 
-    /// The key of the `hash` mask.
-    pub fn mask_key(&self) -> &Arc<MaskKey> {
-        &self.mask_key
-    }
-
     /// The rights of a caller on an interface; `None` where its datasource is not governed.
     ///
     /// # Errors
