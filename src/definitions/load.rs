@@ -23,6 +23,8 @@ const MAX_FOLDER_DEPTH: usize = 16;
 /// Tries to read a tree that somebody is writing to, and the pause between them.
 const MAX_TRIES: usize = 20;
 const RETRY_DELAY: Duration = Duration::from_millis(30);
+/// How long an empty file is taken for one that is being written; less than all tries take.
+const EMPTY_FOR: Duration = Duration::from_millis(500);
 
 /// The files of a definitions directory at one moment.
 #[derive(Clone, Debug, Default)]
@@ -99,13 +101,13 @@ pub fn load(root: &Path) -> Tree {
     tree
 }
 
-/// Reads the tree while nobody writes to it: once more where a file changed meanwhile or git is at work, so that half of
-/// two versions is not taken for one. After some tries it takes what is there.
+/// Reads the tree while nobody writes to it: once more where a file changed meanwhile, git is at work, or a file has been empty
+/// for no time, so that half of two versions is not taken for one. After some tries it takes what is there.
 pub fn load_settled(root: &Path) -> Tree {
     let is_locked = || git_dir(root).is_some_and(|git| git.join("index.lock").exists());
     for _ in 1..MAX_TRIES {
         let before = stamp(root);
-        if !is_locked() {
+        if !is_locked() && !is_being_written(root) {
             let tree = load(root);
             if stamp(root) == before && !is_locked() {
                 return tree;
@@ -114,6 +116,14 @@ pub fn load_settled(root: &Path) -> Tree {
         std::thread::sleep(RETRY_DELAY);
     }
     load(root)
+}
+
+/// Whether a file is empty and was written to a moment ago: who writes in place first makes it empty.
+fn is_being_written(root: &Path) -> bool {
+    paths(root, &mut Vec::new()).iter().filter_map(|path| fs::metadata(path).ok()).any(|meta| {
+        let is_young = || meta.modified().ok()?.elapsed().ok().map(|age| age < EMPTY_FOR);
+        meta.len() == 0 && is_young().unwrap_or(false)
+    })
 }
 
 /// A cheap mark of the tree and its commit: paths, sizes, times and identities of its files. Differs when the tree may have changed.

@@ -183,6 +183,28 @@ fn what_is_broken_keeps_the_last_good() {
     assert!(gateway.metric(success).unwrap() > first);
 }
 
+/// Who writes in place first makes the file empty: what is read in between is half of two versions.
+#[test]
+fn a_file_is_not_taken_while_it_is_written() {
+    let tree = Tree::new();
+    tree.sqlite("SELECT 1");
+    mark(&tree, "one");
+    let file = tree.root().join("definitions/mark-1.0.0.yaml");
+    let whole = fs::read_to_string(&file).unwrap();
+    fs::write(&file, "").unwrap();
+    let loaded = std::thread::scope(|scope| {
+        let loading = scope.spawn(|| tidegate::definitions::load::load_settled(tree.root()));
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        fs::write(&file, &whole).unwrap();
+        loading.join().unwrap()
+    });
+    assert_eq!(loaded.files.get("definitions/mark-1.0.0.yaml"), Some(&whole));
+    // One that stays empty is taken as it is.
+    fs::write(&file, "").unwrap();
+    let empty = tidegate::definitions::load::load_settled(tree.root());
+    assert_eq!(empty.files.get("definitions/mark-1.0.0.yaml").map(String::as_str), Some(""));
+}
+
 #[test]
 fn a_reload_can_be_asked_for() {
     let tree = Tree::new();
