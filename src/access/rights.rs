@@ -306,7 +306,7 @@ fn formed(value: Bind, reference: &Reference) -> Option<Bind> {
     let Reference::Claim { form, .. } = reference else { return Some(value) };
     let one = |value: Bind| match (form, &value) {
         (Form::Text, _) => Some(Bind::Text(value.to_text())),
-        (Form::Number, Bind::Text(text)) => text.parse::<f64>().is_ok().then_some(value),
+        (Form::Number, Bind::Text(text)) => is_number(text).then_some(value),
         (Form::Any | Form::Number, _) => Some(value),
         (Form::Date, Bind::Text(text)) => {
             let begins = text.get(..10).and_then(|date| date.parse::<jiff::civil::Date>().ok());
@@ -317,6 +317,16 @@ fn formed(value: Bind, reference: &Reference) -> Option<Bind> {
     match value {
         Bind::Array(items) => items.into_iter().map(one).collect::<Option<_>>().map(Bind::Array),
         value => one(value),
+    }
+}
+
+/// Whether a text is a number to every database: digits, perhaps with sign and point.
+fn is_number(text: &str) -> bool {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    let is_digits = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+    match digits.split_once('.') {
+        Some((whole, fraction)) => is_digits(whole) && is_digits(fraction),
+        None => is_digits(digits),
     }
 }
 

@@ -46,13 +46,13 @@ const SQLITE: &str = "SELECT l.schema, l.name, x.name, lower(x.type), \
     FROM pragma_table_list AS l, pragma_table_xinfo(l.name, l.schema) AS x \
     WHERE l.name = ?1 COLLATE NOCASE AND l.schema = COALESCE(?2, 'main') COLLATE NOCASE AND x.hidden <> 1 ORDER BY x.cid";
 
-/// Functions that somebody has put into the database: schema, name, whether an extension brought it.
-const OWN_FUNCTIONS: &str = "SELECT DISTINCT n.nspname::text, p.proname::text, (EXISTS (SELECT FROM pg_catalog.pg_depend AS d \
+/// Functions of a database: schema, name, whether an extension brought it.
+const FUNCTIONS: &str = "SELECT DISTINCT n.nspname::text, p.proname::text, (EXISTS (SELECT FROM pg_catalog.pg_depend AS d \
     WHERE d.classid = 'pg_catalog.pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'))::text \
     FROM pg_catalog.pg_proc AS p JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace \
-    WHERE n.nspname NOT IN ('pg_catalog', 'information_schema')";
+    WHERE p.pronargs > 0 OR n.nspname <> 'pg_catalog'";
 /// Functions of a database that are looked at; with more, it is taken to have every one.
-const MAX_OWN_FUNCTIONS: usize = 100_000;
+const MAX_FUNCTIONS: usize = 100_000;
 /// Between two times that the tables of a datasource are forgotten because of an error.
 const FORGET_EVERY: Duration = Duration::from_secs(1);
 
@@ -60,16 +60,23 @@ const FORGET_EVERY: Duration = Duration::from_secs(1);
 #[derive(Debug, Default)]
 pub struct Shapes {
     known: Mutex<HashMap<Relation, Known>>,
-    functions: Mutex<Option<(Arc<[OwnFunction]>, Instant)>>,
+    functions: Mutex<Option<(Arc<[DatabaseFunction]>, Instant)>>,
     forgotten_at: Mutex<Option<Instant>>,
 }
 
-/// A function that somebody has put into a PostgreSQL database.
+/// A function of a PostgreSQL database.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OwnFunction {
+pub struct DatabaseFunction {
     pub schema: String,
     pub name: String,
     pub is_of_extension: bool,
+}
+
+impl DatabaseFunction {
+    /// Whether it is one of the engine's own.
+    pub fn is_built_in(&self) -> bool {
+        self.schema == "pg_catalog"
+    }
 }
 
 /// What the database said of a name, and when it was asked.
@@ -140,32 +147,32 @@ pub async fn shape(
     Ok(shape)
 }
 
-/// The functions that somebody has put into a PostgreSQL database.
+/// The functions of a PostgreSQL database, its own catalogue's among them.
 ///
 /// # Errors
 /// Where the database does not say, or has too many.
-pub async fn own_functions(
+pub async fn database_functions(
     source: &Source,
     deadline: Instant,
-) -> Result<Arc<[OwnFunction]>, EngineError> {
+) -> Result<Arc<[DatabaseFunction]>, EngineError> {
     let now = Instant::now();
     if let Some((known, asked_at)) = &*source.shapes().functions.lock()
         && now.saturating_duration_since(*asked_at) < SHAPE_TTL
     {
         return Ok(known.clone());
     }
-    let query = Query { sql: OWN_FUNCTIONS.into(), binds: Vec::new(), deadline, read_only: true };
-    let (rows, done) = source.run(query, Rows::<3>::up_to(MAX_OWN_FUNCTIONS)).await;
+    let query = Query { sql: FUNCTIONS.into(), binds: Vec::new(), deadline, read_only: true };
+    let (rows, done) = source.run(query, Rows::<3>::up_to(MAX_FUNCTIONS)).await;
     done?;
-    if rows.rows.len() >= MAX_OWN_FUNCTIONS {
+    if rows.rows.len() >= MAX_FUNCTIONS {
         return Err(EngineError::Value("the database has too many functions".to_owned()));
     }
-    let own = rows.rows.into_iter().map(|[schema, name, is_of_extension]| OwnFunction {
+    let own = rows.rows.into_iter().map(|[schema, name, is_of_extension]| DatabaseFunction {
         schema,
         name,
         is_of_extension: is_of_extension == "true",
     });
-    let own: Arc<[OwnFunction]> = own.collect();
+    let own: Arc<[DatabaseFunction]> = own.collect();
     *source.shapes().functions.lock() = Some((own.clone(), now));
     Ok(own)
 }

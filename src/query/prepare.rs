@@ -6,14 +6,15 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::execute::{Call, Failure};
-use crate::access::rights::{Granted, Rewritten};
+use crate::access::rights::{Granted, Rewritten, Rights};
 use crate::definitions::snapshot::Binding;
 use crate::definitions::spec::interface::QueryType;
-use crate::engines::catalog::{self, OwnFunction, SHAPE_TTL};
+use crate::engines::catalog::{self, DatabaseFunction, SHAPE_TTL};
 use crate::engines::{EngineError, Query};
 use crate::sql::dialect::Dialect;
 use crate::sql::fragment::Reference;
-use crate::sql::govern::Sight;
+use crate::sql::functions;
+use crate::sql::govern::{Reads, Sight};
 use crate::sql::grammar::with_stack;
 use crate::sql::relation::ColumnType;
 use crate::sql::statement::{Slot, Statement, Text, Ungoverned, Values};
@@ -114,23 +115,6 @@ async fn sight(call: &Call, granted: &Granted, ungoverned: &Ungoverned) -> Resul
     if let Some(name) = reads.functions.iter().find(|name| !rights.has_function(name)) {
         return Err(Failure::NotGranted(format!("the function `{name}` is not granted")));
     }
-    // A name of the database's own functions may stand where a column or a built-in one is expected.
-    if dialect == Dialect::Postgres && !(reads.fields.is_empty() && reads.known.is_empty()) {
-        let own = catalog::own_functions(&call.source, call.deadline).await?;
-        let is_granted = |own: &OwnFunction| {
-            rights.has_function(&own.name)
-                || rights.has_function(&format!("{}.{}", own.schema, own.name))
-        };
-        let called = own.iter().filter(|own| {
-            reads.fields.contains(&own.name)
-                || reads.known.contains(&own.name) && !own.is_of_extension
-        });
-        if let Some(own) = called.into_iter().find(|own| !is_granted(own)) {
-            let OwnFunction { schema, name, .. } = own;
-            let cause = format!("`{schema}.{name}` is a function of the database, and not granted");
-            return Err(Failure::NotGranted(cause));
-        }
-    }
     let mut references: Vec<Reference> = Vec::new();
     let mut views = HashMap::with_capacity(reads.tables.len());
     let mut types = HashMap::new();
@@ -154,7 +138,41 @@ async fn sight(call: &Call, granted: &Granted, ungoverned: &Ungoverned) -> Resul
             }
         }
     }
+    if dialect == Dialect::Postgres && !(reads.fields.is_empty() && reads.known.is_empty()) {
+        check_functions(call, rights, reads, &types).await?;
+    }
     Ok(Sight { views, references, types, names: Vec::new() })
+}
+
+/// Looks for functions where a column or a built-in function is expected: PostgreSQL calls `f` in `x.f` where there is no such
+/// column, and somebody may have put another function of a built-in one's name into the database.
+async fn check_functions(
+    call: &Call,
+    rights: &Rights,
+    reads: &Reads,
+    columns: &HashMap<String, ColumnType>,
+) -> Result<(), Failure> {
+    let functions = catalog::database_functions(&call.source, call.deadline).await?;
+    let called = |function: &&DatabaseFunction| {
+        let name = &function.name;
+        if function.is_built_in() {
+            return reads.fields.contains(name)
+                && !columns.contains_key(name)
+                && !functions::is_known(name, Dialect::Postgres);
+        }
+        reads.fields.contains(name) || reads.known.contains(name) && !function.is_of_extension
+    };
+    let is_granted = |function: &DatabaseFunction| {
+        let DatabaseFunction { schema, name, .. } = function;
+        rights.has_function(name) || rights.has_function(&format!("{schema}.{name}"))
+    };
+    match functions.iter().filter(called).find(|function| !is_granted(function)) {
+        Some(DatabaseFunction { schema, name, .. }) => {
+            let cause = format!("`{schema}.{name}` is a function of the database, and not granted");
+            Err(Failure::NotGranted(cause))
+        }
+        None => Ok(()),
+    }
 }
 
 /// The names of the columns that a statement would give as it is written. It is only prepared, never run.

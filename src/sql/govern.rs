@@ -26,7 +26,7 @@ use super::walk::{Called, Obstacle, Walker, called, walk};
 
 /// In front of the names of all common table expressions. Then neither a filter's own table nor one that an engine looks for where we
 /// see an expression (MariaDB within one of the same name) can be taken for one. A prefix, since long names are cut at their end.
-const COMMON_TABLE_PREFIX: &str = "tidegate__";
+const COMMON_TABLE_PREFIX: &str = "tg__";
 
 /// What a statement reads: what its caller must be granted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -139,7 +139,8 @@ pub fn govern(
     sight: &Sight,
     dialect: Dialect,
 ) -> Result<(), Obstacle> {
-    let is_fenced = may_fail(query, dialect, &sight.types);
+    let is_joined = sight.views.values().any(View::asks);
+    let is_fenced = may_fail(query, dialect, &sight.types, is_joined);
     if dialect != Dialect::Postgres {
         keep_names(&mut query.body, &sight.names, dialect);
     }

@@ -1,7 +1,9 @@
 //! What a caller sees of a table: the rules of its grants added up, cell by cell.
 
 use sqlparser::ast::helpers::attached_token::AttachedToken;
-use sqlparser::ast::{BinaryOperator, CaseWhen, Expr, ObjectName, Value};
+use std::ops::ControlFlow;
+
+use sqlparser::ast::{BinaryOperator, CaseWhen, Expr, ObjectName, Query, Value, Visit, Visitor};
 
 use super::dialect::Dialect;
 use super::fragment::{Fragment, Reference};
@@ -83,6 +85,19 @@ pub struct View {
 }
 
 impl View {
+    /// Whether its filter holds queries.
+    pub fn asks(&self) -> bool {
+        struct Finds;
+        impl Visitor for Finds {
+            type Break = ();
+
+            fn pre_visit_query(&mut self, _: &Query) -> ControlFlow<()> {
+                ControlFlow::Break(())
+            }
+        }
+        self.rows.iter().any(|rows| rows.visit(&mut Finds).is_break())
+    }
+
     /// What the rules show together of a table. Their references are numbered by `references`.
     ///
     /// # Errors

@@ -204,3 +204,8 @@ WITH a AS (SELECT 1 AS id), b AS (SELECT id FROM a) SELECT b.id, a.id AS a FROM 
 [pg!] SELECT 16384::regclass::text AS t
 [pg!] SELECT CAST('dim_customer' AS regclass)::text AS t
 [lite] SELECT body FROM ft WHERE body MATCH 'title:SECRET*'
+[pg!] SELECT f.pg_get_viewdef AS v FROM unnest(ARRAY['dim_customer']) AS f
+[pg!] SELECT f.pg_stat_get_activity AS v FROM generate_series(1, 100) AS f
+[pg!] SELECT f.current_setting AS v FROM unnest(ARRAY['data_directory']) AS f
+[pg] SELECT c.name, c.region, c.birth FROM dim_customer c
+[pg] SELECT d.date, d.version FROM (SELECT sold_on AS date, 1 AS version FROM fact_sales) AS d

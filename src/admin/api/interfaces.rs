@@ -122,6 +122,7 @@ impl Question {
         let map = serde_json::from_slice::<Map<String, Value>>(body)
             .map_err(|_| "The body is not a JSON object.")?;
         let is_question = map.get("parameters").is_none_or(Value::is_object)
+            && map.get("as").is_none_or(|caller| caller.is_string() || caller.is_object())
             && map.keys().all(|key| ["as", "claims", "parameters"].contains(&key.as_str()));
         if !is_question {
             return Ok(Self { parameters: map, ..Self::default() });

@@ -2,8 +2,12 @@
 
 use std::ops::ControlFlow;
 
-use sqlparser::ast::{Expr, GroupByExpr, Query, Select, SelectItem, SetExpr, Visit, Visitor};
+use sqlparser::ast::{
+    BinaryOperator, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, GroupByExpr,
+    LimitClause, Query, Select, SelectItem, SetExpr, UnaryOperator, Value, Visit, Visitor,
+};
 
+use super::literal::count;
 use crate::sql::functions;
 
 pub fn column(item: &SelectItem) -> Option<&Expr> {
@@ -42,7 +46,13 @@ pub fn has_aggregate(expr: &Expr) -> bool {
             match expr {
                 Expr::Function(function) if self.0 == 0 && function.over.is_none() => {
                     let name = function.name.0.last().and_then(|part| part.as_ident());
-                    if name.is_some_and(|name| functions::is_aggregate(&name.value)) {
+                    let is_aggregate = name.is_some_and(|name| {
+                        // With several arguments they are no aggregates on SQLite.
+                        let is_least = ["min", "max"].contains(&&*name.value.to_ascii_lowercase());
+                        functions::is_aggregate(&name.value)
+                            && !(is_least && count(&function.args) > 1)
+                    });
+                    if is_aggregate {
                         return ControlFlow::Break(());
                     }
                     ControlFlow::Continue(())
@@ -72,5 +82,51 @@ pub fn gives_one_row(query: &Query) -> bool {
             ungrouped && folds(select)
         }
         _ => false,
+    }
+}
+
+/// Whether a condition has parts that a planner may take apart.
+pub fn has_parts(condition: &Expr) -> bool {
+    struct Finds;
+    impl Visitor for Finds {
+        type Break = ();
+
+        fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
+            match expr {
+                Expr::BinaryOp {
+                    op: BinaryOperator::And | BinaryOperator::Or | BinaryOperator::Xor,
+                    ..
+                }
+                | Expr::UnaryOp { op: UnaryOperator::Not, .. }
+                | Expr::Case { .. } => ControlFlow::Break(()),
+                _ => ControlFlow::Continue(()),
+            }
+        }
+    }
+    condition.visit(&mut Finds).is_break()
+}
+
+/// Whether the limit of a query is a number, or there is none.
+pub fn has_plain_limit(query: &Query) -> bool {
+    let is_number = |expr: &Expr| matches!(expr, Expr::Value(value) if matches!(value.value, Value::Number(..)));
+    match &query.limit_clause {
+        None => true,
+        Some(LimitClause::LimitOffset { limit, offset, .. }) => {
+            limit.iter().all(is_number) && offset.iter().all(|offset| is_number(&offset.value))
+        }
+        Some(LimitClause::OffsetCommaLimit { offset, limit }) => {
+            is_number(offset) && is_number(limit)
+        }
+    }
+}
+
+/// The one argument of a function.
+pub fn only(arguments: &FunctionArguments) -> Option<&Expr> {
+    match arguments {
+        FunctionArguments::List(list) => match list.args.as_slice() {
+            [FunctionArg::Unnamed(FunctionArgExpr::Expr(expr))] => Some(expr),
+            _ => None,
+        },
+        _ => None,
     }
 }

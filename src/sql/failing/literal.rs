@@ -1,10 +1,12 @@
 //! Literals: what is the same for every row, and worked out before there are any.
 
 use sqlparser::ast::{
-    DataType, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, UnaryOperator, Value,
+    BinaryOperator as Op, DataType, Expr, FunctionArg, FunctionArgExpr, FunctionArguments,
+    UnaryOperator, Value,
 };
 
 use super::MAX_ADDED;
+use crate::sql::dialect::Dialect;
 
 /// Digits of the numbers of an interval that may move any date.
 const MAX_INTERVAL_DIGITS: usize = 3;
@@ -58,18 +60,28 @@ pub fn has_point(expr: &Expr) -> bool {
     }
 }
 
-/// Whether it is made of literals, operators and casts alone, in types that are worked out before there are rows.
-pub fn is_literal(expr: &Expr) -> bool {
+/// Whether it is made of literals, operators and casts alone, in types that are worked out before there are rows. PostgreSQL works
+/// all of that out while planning; the others row by row, so that there only what cannot fail counts.
+pub fn is_literal(expr: &Expr, dialect: Dialect) -> bool {
     match expr {
         Expr::Value(value) => !matches!(value.value, Value::Placeholder(_)),
         Expr::TypedString(typed) => is_plain_type(&typed.data_type),
-        Expr::Interval(interval) => is_literal(&interval.value),
-        Expr::Nested(inner) | Expr::UnaryOp { expr: inner, .. } => is_literal(inner),
+        Expr::Interval(interval) => is_literal(&interval.value, dialect),
+        Expr::Nested(inner) | Expr::UnaryOp { expr: inner, .. } => is_literal(inner, dialect),
         // A cast of a cast may have to wait for the session's settings.
         Expr::Cast { expr: inner, data_type, .. } => {
-            matches!(&**inner, Expr::Value(_)) && is_literal(inner) && is_plain_type(data_type)
+            matches!(&**inner, Expr::Value(_))
+                && is_literal(inner, dialect)
+                && is_plain_type(data_type)
         }
-        Expr::BinaryOp { left, right, .. } => is_literal(left) && is_literal(right),
+        Expr::BinaryOp { left, op, right } => {
+            let small = |expr: &Expr| number(expr).is_some_and(|n| n.abs() <= MAX_ADDED);
+            let is_plain = is_short_interval(right)
+                || small(left) && small(right) && !matches!(op, Op::Divide | Op::Modulo);
+            (dialect == Dialect::Postgres || is_plain)
+                && is_literal(left, dialect)
+                && is_literal(right, dialect)
+        }
         _ => false,
     }
 }

@@ -17,7 +17,9 @@ mod names;
 #[cfg(test)]
 mod tests;
 
-use self::fold::{column, folded, folds, gives_one_row, has_aggregate};
+use self::fold::{
+    column, folded, folds, gives_one_row, has_aggregate, has_parts, has_plain_limit, only,
+};
 use self::literal::{
     count, has_plain_numbers, has_point, is_literal, is_plain_type, is_short_interval, number,
 };
@@ -58,25 +60,29 @@ const TOTAL_BUT_ON_POSTGRES: &[&str] =
 const TOTAL_BY_NUMBERS: &[&str] = &["left", "right", "round", "substr", "substring"];
 
 /// Whether an expression that decides over rows may fail for some value: a division, a cast, an overflow, many functions. `types`: what
-/// columns of tables hold, by name.
-pub fn may_fail(query: &Query, dialect: Dialect, types: &HashMap<String, ColumnType>) -> bool {
-    let mut names = Names { dialect, tables: HashSet::new(), aliases: HashSet::new() };
-    let _ = query.visit(&mut names);
-    let Names { tables, aliases, .. } = names;
+/// columns of tables hold, by name. `is_joined`: filters hold queries, which a planner makes joins of, so that nothing is above
+/// them for certain.
+pub fn may_fail(
+    query: &Query,
+    dialect: Dialect,
+    types: &HashMap<String, ColumnType>,
+    is_joined: bool,
+) -> bool {
+    let names = Names::of(query, dialect);
+    if names.has_open_function {
+        return true;
+    }
     let mut failing = Failing {
         dialect,
         types,
-        tables,
-        aliases,
+        names,
+        is_joined,
         late: HashSet::new(),
-        own: Vec::new(),
+        pairs: HashSet::new(),
+        own: vec![std::ptr::from_ref(query)],
         levels: 0,
         outer: Vec::new(),
     };
-    failing.own.push(std::ptr::from_ref(query));
-    if let Some(OrderBy { kind: OrderByKind::Expressions(order), .. }) = &query.order_by {
-        failing.late.extend(order.iter().map(|order| std::ptr::from_ref(&order.expr)));
-    }
     match &query.limit_clause {
         Some(LimitClause::LimitOffset { limit, offset, .. }) => {
             failing.late.extend(limit.iter().map(std::ptr::from_ref));
@@ -87,7 +93,12 @@ pub fn may_fail(query: &Query, dialect: Dialect, types: &HashMap<String, ColumnT
         }
         None => {}
     }
-    failing.outermost(&query.body);
+    if !is_joined {
+        if let Some(OrderBy { kind: OrderByKind::Expressions(order), .. }) = &query.order_by {
+            failing.late.extend(order.iter().map(|order| std::ptr::from_ref(&order.expr)));
+        }
+        failing.outermost(&query.body);
+    }
     query.visit(&mut failing).is_break()
 }
 
@@ -95,19 +106,20 @@ struct Failing<'a> {
     dialect: Dialect,
     /// What columns of tables hold, by name.
     types: &'a HashMap<String, ColumnType>,
-    /// Names of tables: on PostgreSQL a name like one is a whole row, and rows of other types fail to compare.
-    tables: HashSet<String>,
-    /// Names that the query gives to columns of its own, of whatever type.
-    aliases: HashSet<String>,
+    names: Names,
+    is_joined: bool,
     /// Expressions that are evaluated for seen rows only, by address: nobody moves the tree while it is looked at.
     late: HashSet<*const Expr>,
+    /// Rows of values that are compared as they are written, so that their types are known before.
+    pairs: HashSet<*const Expr>,
     /// Queries that stand on their own: the outermost, and those in FROM and WITH of such ones. Others may read columns of the
     /// queries around them.
     own: Vec<*const Query>,
     /// How many expressions deep it is within one of `late`.
     levels: usize,
-    /// The same of the queries around this one: what a query inside of such an expression decides counts again.
-    outer: Vec<usize>,
+    /// The same of the queries around this one: what a query inside of such an expression decides counts again. With it, whether
+    /// that one stands on its own.
+    outer: Vec<(usize, bool)>,
 }
 
 impl Failing<'_> {
@@ -139,7 +151,8 @@ impl Failing<'_> {
                 self.folded_conditions(Some(right));
             }
             Some(Expr::Nested(inner)) => self.folded_conditions(Some(inner)),
-            Some(condition) if has_aggregate(condition) => {
+            // One of several parts could be taken out of an OR or NOT, and moved down.
+            Some(condition) if has_aggregate(condition) && !has_parts(condition) => {
                 self.late.insert(std::ptr::from_ref(condition));
             }
             _ => {}
@@ -159,7 +172,7 @@ impl Failing<'_> {
                     }
                 }
                 // Groups are no such columns: a condition on one is moved down to the rows.
-                if folds(select) {
+                if folds(select) && !self.is_joined {
                     let columns = select.projection.iter().filter_map(column);
                     self.late.extend(columns.filter(|c| has_aggregate(c)).map(std::ptr::from_ref));
                     self.folded_conditions(select.having.as_ref());
@@ -178,8 +191,12 @@ impl Visitor for Failing<'_> {
     type Break = ();
 
     fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<()> {
-        self.outer.push(std::mem::take(&mut self.levels));
-        if self.own.contains(&std::ptr::from_ref(query)) {
+        let is_own = self.own.contains(&std::ptr::from_ref(query));
+        if !self.outer.is_empty() && !has_plain_limit(query) {
+            return ControlFlow::Break(());
+        }
+        self.outer.push((std::mem::take(&mut self.levels), is_own));
+        if is_own {
             let with = query.with.iter().flat_map(|with| &with.cte_tables);
             self.own.extend(with.map(|cte| &raw const *cte.query));
             self.stands_alone(&query.body);
@@ -188,17 +205,19 @@ impl Visitor for Failing<'_> {
     }
 
     fn post_visit_query(&mut self, _: &Query) -> ControlFlow<()> {
-        self.levels = self.outer.pop().unwrap_or_default();
+        self.levels = self.outer.pop().unwrap_or_default().0;
         ControlFlow::Continue(())
     }
 
     fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
         // What is made of literals alone fails for all rows or for none.
-        let is_late = self.late.contains(&std::ptr::from_ref(expr)) || is_literal(expr);
+        let is_late =
+            self.late.contains(&std::ptr::from_ref(expr)) || is_literal(expr, self.dialect);
         if self.levels > 0 || is_late {
             self.levels += 1;
             return ControlFlow::Continue(());
         }
+        self.pair(expr);
         if self.is_total(expr) { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     }
 
@@ -209,6 +228,29 @@ impl Visitor for Failing<'_> {
 }
 
 impl Failing<'_> {
+    /// Remembers the rows of values that an expression compares.
+    fn pair(&mut self, expr: &Expr) {
+        let mut take = |side: &Expr| {
+            if let Expr::Tuple(items) = side
+                && !items.iter().any(|item| matches!(item, Expr::Tuple(_)))
+            {
+                self.pairs.insert(std::ptr::from_ref(side));
+            }
+        };
+        match expr {
+            Expr::BinaryOp { left, op, right } if is_comparison(op) => {
+                take(left);
+                take(right);
+            }
+            Expr::InSubquery { expr, .. } => take(expr),
+            Expr::InList { expr, list, .. } => {
+                take(expr);
+                list.iter().for_each(take);
+            }
+            _ => {}
+        }
+    }
+
     /// Whether an expression has a value whatever its parts are.
     fn is_total(&self, expr: &Expr) -> bool {
         let is_postgres = self.dialect == Dialect::Postgres;
@@ -222,8 +264,9 @@ impl Failing<'_> {
                         if matches!(&value.value, Value::SingleQuotedString(text)
                             if !text.ends_with('\\') && text.len() <= MAX_PATTERN_BYTES))
             }
+            Expr::Tuple(_) => self.pairs.contains(&std::ptr::from_ref(expr)),
             Expr::Identifier(name) => {
-                !is_postgres || !self.tables.contains(&fold(name, self.dialect))
+                !is_postgres || !self.names.tables.contains(&fold(name, self.dialect))
             }
             Expr::CompoundIdentifier(_)
             | Expr::Value(_)
@@ -240,7 +283,6 @@ impl Failing<'_> {
             | Expr::InSubquery { .. }
             | Expr::Exists { .. }
             | Expr::Between { .. }
-            | Expr::Tuple(_)
             | Expr::Rollup(_)
             | Expr::Cube(_)
             | Expr::GroupingSets(_)
@@ -267,8 +309,7 @@ impl Failing<'_> {
             Expr::Function(function) => {
                 let name = function.name.0.last().and_then(|part| part.as_ident());
                 let called = name.map(|name| name.value.to_ascii_lowercase()).unwrap_or_default();
-                // What folds rows does so above the filter; a sum may fail too, but not before it.
-                functions::is_aggregate(&called)
+                self.folds_safely(&called, &function.args)
                     || TOTAL.contains(&called.as_str())
                         && !(called.ends_with("length") && count(&function.args) != 1)
                     || !is_postgres && TOTAL_BUT_ON_POSTGRES.contains(&called.as_str())
@@ -278,6 +319,21 @@ impl Failing<'_> {
             }
             _ => false,
         }
+    }
+
+    /// What folds rows does so above the filters of its own query. Within a query that may read columns of others, those can be of
+    /// hidden rows, and then a sum may fail too.
+    fn folds_safely(&self, called: &str, arguments: &FunctionArguments) -> bool {
+        if !functions::is_aggregate(called)
+            || count(arguments) > 1 && ["min", "max"].contains(&called)
+        {
+            return false;
+        }
+        let is_own = self.outer.last().is_some_and(|(_, is_own)| *is_own);
+        is_own && !self.is_joined
+            || ["count", "min", "max"].contains(&called)
+            || ["sum", "avg"].contains(&called)
+                && only(arguments).is_some_and(|by| self.holds(by) == Some(ColumnType::Number))
     }
 
     fn is_total_operator(&self, left: &Expr, op: &Op, right: &Expr) -> bool {
@@ -291,7 +347,8 @@ impl Failing<'_> {
             }
             // One step from a number or a date: a chain of small ones is a large one.
             Op::Plus | Op::Minus | Op::Multiply | Op::Divide | Op::Modulo => {
-                self.is_near(left, op, right) || *op != Op::Divide && self.is_near(right, op, left)
+                self.is_near(left, op, right)
+                    || !matches!(op, Op::Divide | Op::Modulo) && self.is_near(right, op, left)
             }
             op => is_comparison(op),
         }
@@ -304,7 +361,7 @@ impl Failing<'_> {
             let (is_small, is_fraction) = (n.abs() <= MAX_ADDED, has_point(by));
             return match op {
                 Op::Divide | Op::Modulo => n >= MIN_DIVISOR,
-                Op::Multiply => is_fraction && is_small,
+                Op::Multiply => is_fraction && is_small && n.abs() >= MIN_DIVISOR,
                 // MySQL fails where a number without sign would fall below zero.
                 Op::Plus if self.dialect == Dialect::MySql => is_small && (is_fraction || n >= 0.0),
                 Op::Minus if self.dialect == Dialect::MySql => is_small && is_fraction,
@@ -325,7 +382,7 @@ impl Failing<'_> {
         };
         let name = fold(name, self.dialect);
         let folded = if self.dialect == Dialect::MySql { name.to_lowercase() } else { name };
-        if self.aliases.iter().any(|alias| alias.eq_ignore_ascii_case(&folded)) {
+        if self.names.aliases.iter().any(|alias| alias.eq_ignore_ascii_case(&folded)) {
             return None;
         }
         self.types.get(&folded).copied()

@@ -9,7 +9,12 @@ fn fails(sql: &str, dialect: Dialect) -> bool {
         Ok(Statement::Query(query)) => {
             let types =
                 [("a", ColumnType::Number), ("b", ColumnType::Number), ("d", ColumnType::Date)];
-            may_fail(&query, dialect, &types.map(|(name, kind)| (name.to_owned(), kind)).into())
+            may_fail(
+                &query,
+                dialect,
+                &types.map(|(name, kind)| (name.to_owned(), kind)).into(),
+                false,
+            )
         }
         _ => panic!("{sql} is no query"),
     }
@@ -41,6 +46,15 @@ fn what_may_fail_for_a_row() {
         "SELECT x.a FROM t AS x WHERE x IS NOT NULL AND x = x",
         "SELECT a FROM t WHERE LENGTH(c, 'nothing') = 1",
         "SELECT a FROM t WHERE f(a) = 1",
+        "SELECT a FROM t WHERE 1000 % a >= 0",
+        "SELECT a FROM t WHERE ((a, c), 1) = ((2, 5), 1)",
+        "SELECT a FROM t WHERE COALESCE((a, c), (1, 2)) = (1, 2)",
+        "SELECT a FROM t WHERE (SELECT SUM(CASE WHEN t.c = 'x' THEN 1e308 ELSE 1 END) FROM u) > 0",
+        "SELECT a FROM t WHERE EXISTS (SELECT 1 FROM generate_series(1, 3, t.a) AS s)",
+        "SELECT a FROM t WHERE a * 0.0000000000000000000000001 >= 0",
+        "SELECT a FROM t WHERE EXISTS (SELECT 1 FROM u LIMIT CASE WHEN t.a = 1 THEN -1 ELSE 1 END)",
+        "SELECT a FROM t GROUP BY a HAVING NOT (1 / a < -5 OR COUNT(*) < 0)",
+        "SELECT a FROM t GROUP BY a HAVING (1 / a > 0 AND COUNT(*) > 0) OR (1 / a > 0 AND COUNT(*) > 1)",
         "SELECT a FROM t WHERE SUBSTR(a, 1, -1) = 'x'",
         "SELECT a FROM t JOIN u ON t.a / u.a = 1",
         "SELECT a FROM t WHERE a = (SELECT a FROM u WHERE u.b = t.b)",
@@ -80,6 +94,7 @@ fn what_has_a_value_for_every_row() {
         "SELECT a FROM t WHERE a / b > 1",
         "SELECT a FROM t WHERE a / 1e-307 > 1",
         "SELECT a FROM t WHERE CAST(a AS JSON) IS NULL",
+        "SELECT a FROM t WHERE CASE WHEN c = 'x' THEN 1e300 / 1e-300 ELSE 1 END > 0",
     ] {
         assert!(fails(sql, Dialect::MySql), "{sql}");
     }
