@@ -46,11 +46,11 @@ const SQLITE: &str = "SELECT l.schema, l.name, x.name, lower(x.type), \
     FROM pragma_table_list AS l, pragma_table_xinfo(l.name, l.schema) AS x \
     WHERE l.name = ?1 COLLATE NOCASE AND l.schema = COALESCE(?2, 'main') COLLATE NOCASE AND x.hidden <> 1 ORDER BY x.cid";
 
-/// Functions of a database: schema, name, whether an extension brought it.
+/// Functions of a database, of its own catalogue those that take one argument: schema, name, whether an extension brought it.
 const FUNCTIONS: &str = "SELECT DISTINCT n.nspname::text, p.proname::text, (EXISTS (SELECT FROM pg_catalog.pg_depend AS d \
     WHERE d.classid = 'pg_catalog.pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'))::text \
     FROM pg_catalog.pg_proc AS p JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace \
-    WHERE p.pronargs > 0 OR n.nspname <> 'pg_catalog'";
+    WHERE n.nspname <> 'pg_catalog' OR 1 BETWEEN p.pronargs - p.pronargdefaults AND p.pronargs";
 /// Functions of a database that are looked at; with more, it is taken to have every one.
 const MAX_FUNCTIONS: usize = 100_000;
 /// Between two times that the tables of a datasource are forgotten because of an error.

@@ -144,6 +144,30 @@ async fn sight(call: &Call, granted: &Granted, ungoverned: &Ungoverned) -> Resul
     Ok(Sight { views, references, types, names: Vec::new() })
 }
 
+/// Built-in functions of PostgreSQL that people name columns like: they tell of nothing but what they are given.
+const LIKE_COLUMNS: [&str; 20] = [
+    "area",
+    "box",
+    "center",
+    "circle",
+    "family",
+    "height",
+    "host",
+    "interval",
+    "mode",
+    "name",
+    "network",
+    "path",
+    "point",
+    "polygon",
+    "radius",
+    "scale",
+    "text",
+    "time",
+    "timestamp",
+    "width",
+];
+
 /// Looks for functions where a column or a built-in function is expected: PostgreSQL calls `f` in `x.f` where there is no such
 /// column, and somebody may have put another function of a built-in one's name into the database.
 async fn check_functions(
@@ -158,6 +182,7 @@ async fn check_functions(
         if function.is_built_in() {
             return reads.fields.contains(name)
                 && !columns.contains_key(name)
+                && !LIKE_COLUMNS.contains(&name.as_str())
                 && !functions::is_known(name, Dialect::Postgres);
         }
         reads.fields.contains(name) || reads.known.contains(name) && !function.is_of_extension

@@ -209,3 +209,4 @@ WITH a AS (SELECT 1 AS id), b AS (SELECT id FROM a) SELECT b.id, a.id AS a FROM 
 [pg!] SELECT f.current_setting AS v FROM unnest(ARRAY['data_directory']) AS f
 [pg] SELECT c.name, c.region, c.birth FROM dim_customer c
 [pg] SELECT d.date, d.version FROM (SELECT sold_on AS date, 1 AS version FROM fact_sales) AS d
+[pg] SELECT d.name, d.text, d.time FROM (SELECT region AS name, region AS text, 1 AS time FROM dim_customer) AS d
