@@ -26,8 +26,9 @@ const ROWS_PER_LOOK: u32 = 1024;
 /// Most moves of one query away from slow ones.
 const MAX_MOVES: u8 = 4;
 
-/// Most runs again of one query because cancels of its neighbours could have hit it.
-const MAX_STRAYS: u8 = 16;
+/// Most runs again of one query because cancels of its neighbours could have hit it. The last of them is alone on its
+/// connection, where none can.
+const MAX_STRAYS: u8 = 4;
 
 /// What the server says of a write in a read-only session.
 const READ_ONLY: &str = "25006";
@@ -89,7 +90,12 @@ impl<'p, S: RowSink> Run<'p, S> {
                     may_reconnect = false;
                     need.newer_than = Some(Instant::now());
                 }
-                Setback::Stray { ours: true, .. } if strays < MAX_STRAYS && again => strays += 1,
+                Setback::Stray { ours: true, .. } if strays < MAX_STRAYS && again => {
+                    strays += 1;
+                    if strays == MAX_STRAYS {
+                        need.share = Share::Never;
+                    }
+                }
                 Setback::Stray { ours: false, .. } if may_repeat && again => may_repeat = false,
                 Setback::Stale(_) if may_reprepare => may_reprepare = false,
                 Setback::Final(error)

@@ -139,6 +139,39 @@ async fn neighbours_survive_cancels() {
     assert_eq!(e.stats().max, 1);
 }
 
+/// However many are cancelled around a query: in the end it runs where no cancel of another can hit it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_storm_of_cancels_fails_no_neighbour() {
+    let e = engine(|c| c.pool.max_connections = 1);
+    let storm: Vec<_> = (0..2)
+        .map(|n| {
+            let e = e.clone();
+            tokio::spawn(async move {
+                for round in 0..250 {
+                    let query = query("SELECT pg_sleep(0.02)");
+                    let life = Duration::from_millis((round + n) % 12);
+                    let _ = tokio::time::timeout(life, run(&e, query)).await;
+                }
+            })
+        })
+        .collect();
+    let storm = Arc::new(storm);
+    let neighbours: Vec<_> = (0..16)
+        .map(|_| {
+            let (e, storm) = (e.clone(), storm.clone());
+            tokio::spawn(async move {
+                while storm.iter().any(|task| !task.is_finished()) {
+                    let rows = super::support::rows(&e, query("SELECT generate_series(1, 200)"));
+                    assert_eq!(rows.await.len(), 200);
+                }
+            })
+        })
+        .collect();
+    for neighbour in neighbours {
+        neighbour.await.unwrap();
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_query_cancelled_by_accident_runs_again_once() {
     let (admin, e) = (admin().await, engine(|_| {}));
