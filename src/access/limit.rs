@@ -3,7 +3,7 @@
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
 use std::num::NonZeroU32;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use governor::clock::{Clock, DefaultClock};
@@ -15,7 +15,7 @@ use super::principal::Principal;
 use crate::definitions::snapshot::RateLimit;
 use crate::definitions::spec::interface::LimitBy;
 
-/// Callers counted apart; further ones share one count.
+/// Callers counted apart, give or take those that come between two sweeps; further ones share one count.
 const MAX_KEYS: usize = 100_000;
 /// Checks between two looks at callers that have not called for a while.
 const SWEEP_EVERY: u64 = 4_096;
@@ -31,6 +31,8 @@ pub struct Limiter {
     clock: DefaultClock,
     hasher: RandomState,
     checks: AtomicU64,
+    /// As the last sweep found it: counting the keys takes the lock of each of their shards.
+    is_full: AtomicBool,
 }
 
 impl std::fmt::Debug for Limiter {
@@ -62,6 +64,7 @@ impl Limiter {
             clock: DefaultClock::default(),
             hasher: RandomState::new(),
             checks: AtomicU64::new(0),
+            is_full: AtomicBool::new(false),
         }
     }
 
@@ -93,6 +96,7 @@ impl Limiter {
         if self.checks.fetch_add(1, Relaxed) % SWEEP_EVERY == SWEEP_EVERY - 1 {
             self.inner.retain_recent();
             self.inner.shrink_to_fit();
+            self.is_full.store(self.inner.len() >= MAX_KEYS, Relaxed);
         }
         let key = match self.rule.by {
             LimitBy::Interface => return SHARED,
@@ -101,7 +105,7 @@ impl Limiter {
             }
             LimitBy::Caller | LimitBy::Ip => self.hasher.hash_one(network(ip)),
         };
-        if self.inner.len() >= MAX_KEYS { SHARED } else { key }
+        if self.is_full.load(Relaxed) { SHARED } else { key }
     }
 }
 

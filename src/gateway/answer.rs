@@ -1,12 +1,15 @@
 //! From parameters to an answer: the cache, the query, the check against the schema.
 
 use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use tokio::sync::mpsc;
+use tokio::time::Sleep;
 
 use super::error::ApiError;
 use super::exchange::{Exchange, Outcome};
@@ -115,18 +118,19 @@ fn key(call: &Call, language: Language) -> Key {
 
 async fn direct(exchange: &Exchange, call: Call) -> Result<Answered, ApiError> {
     let interface = call.interface.clone();
-    let until = (call.deadline + GRACE).into();
+    let deadline = call.deadline;
     let late = || ApiError::from(EngineError::Timeout);
     if must_check(&interface, call.format) {
-        let whole = tokio::time::timeout_at(until, execute::whole(&call, MAX_CHECKED_BYTES));
-        return Ok(whole_answer(whole.await.map_err(|_| late())??, Vec::new()));
+        let whole = std::pin::pin!(execute::whole(&call, MAX_CHECKED_BYTES));
+        let answer = in_time(call.deadline, whole).await.ok_or_else(late)??;
+        return Ok(whole_answer(answer, Vec::new()));
     }
     let (sender, mut chunks) = mpsc::channel(CHANNEL_CHUNKS);
     let mut run: Run = Box::pin(async move { execute::stream(&call, sender).await });
     tokio::select! {
         biased;
-        ended = tokio::time::timeout_at(until, &mut run) => {
-            let answer = ended.map_err(|_| late())?.map_err(|(_, failure)| failure)?;
+        ended = in_time(deadline, run.as_mut()) => {
+            let answer = ended.ok_or_else(late)?.map_err(|(_, failure)| failure)?;
             let mut before = Vec::new();
             while let Ok(chunk) = chunks.try_recv() {
                 before.extend_from_slice(&chunk);
@@ -139,6 +143,23 @@ async fn direct(exchange: &Exchange, call: Call) -> Result<Answered, ApiError> {
         }
         Some(first) = chunks.recv() => Ok(Answered::Parts(Running { first: Some(first), chunks, run: Some(run) })),
     }
+}
+
+/// What `run` gives, or nothing where it has not ended some time after `deadline`. Engines wake it at the deadline, so that a
+/// timer is only set for what goes on after it.
+async fn in_time<F: Future + ?Sized>(deadline: Instant, mut run: Pin<&mut F>) -> Option<F::Output> {
+    let mut grace: Option<Pin<Box<Sleep>>> = None;
+    std::future::poll_fn(|context| {
+        if let Poll::Ready(output) = run.as_mut().poll(context) {
+            return Poll::Ready(Some(output));
+        }
+        if grace.is_none() && Instant::now() < deadline {
+            return Poll::Pending;
+        }
+        let end = || Box::pin(tokio::time::sleep_until((deadline + GRACE).into()));
+        grace.get_or_insert_with(end).as_mut().poll(context).map(|()| None)
+    })
+    .await
 }
 
 fn whole_answer(answer: Answer, mut before: Vec<u8>) -> Answered {

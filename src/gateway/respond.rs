@@ -21,6 +21,8 @@ use crate::query::encode::Format;
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const X_REVISION: HeaderName = HeaderName::from_static("x-definitions-revision");
 const X_CACHE: HeaderName = HeaderName::from_static("x-cache");
+/// Headers of most answers: room for them is made once.
+const USUAL_HEADERS: usize = 16;
 const X_TRUNCATED: HeaderName = HeaderName::from_static("x-truncated");
 /// What a cache must look at beside the address; on refusals and 304 too.
 const VARIES_BY: &str = "Accept, Accept-Encoding, Accept-Language, Origin";
@@ -192,8 +194,11 @@ pub fn base(exchange: &Exchange, status: StatusCode, body: Body) -> Response<Bod
     let mut response = Response::new(body);
     *response.status_mut() = status;
     let headers = response.headers_mut();
+    headers.reserve(USUAL_HEADERS);
     insert(headers, X_REQUEST_ID, &exchange.request_id);
-    insert(headers, X_REVISION, &exchange.generation.revision);
+    if let Some(revision) = &exchange.generation.revision_header {
+        headers.insert(X_REVISION, revision.clone());
+    }
     headers.insert("x-content-type-options", HeaderValue::from_static("nosniff"));
     headers.insert(VARY, HeaderValue::from_static(VARIES_BY));
     if let Some(origin) = &exchange.origin {

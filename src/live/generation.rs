@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use http::HeaderValue;
 use tokio::runtime::Handle;
 
 use crate::access::authenticate::Authenticator;
@@ -28,6 +29,8 @@ pub struct Generation {
     runtime: Vec<Runtime>,
     /// The revision as audit records share it.
     pub revision: Arc<str>,
+    /// The same as each answer's header has it; nothing where it is no header's value.
+    pub revision_header: Option<HeaderValue>,
     /// What is not as it should be, yet serves: of the snapshot and of its surroundings.
     pub warnings: Vec<Problem>,
 }
@@ -83,8 +86,18 @@ impl Generation {
             snapshot.interfaces.iter().map(|interface| at_run_time(interface, &limiters, observer));
         let runtime = runtime.collect();
         let revision = snapshot.revision.as_str().into();
+        let revision_header = HeaderValue::from_str(&snapshot.revision).ok();
         let rights = RightsTable::new(mask_key.clone());
-        Self { snapshot, registry, authenticator, rights, runtime, revision, warnings }
+        Self {
+            snapshot,
+            registry,
+            authenticator,
+            rights,
+            runtime,
+            revision,
+            revision_header,
+            warnings,
+        }
     }
 
     /// What the interface has at run time.
