@@ -136,6 +136,7 @@ pub fn serve(settings: &Settings, start: Start) -> Result<(), ServeError> {
     let token = token::load_or_make(&settings.data_dir).map_err(in_data_dir)?;
 
     let store = control.block_on(Store::open(&settings.store_url))?;
+    store.share(predecessor.is_some());
     control.block_on(upkeep::restore(&live, &store))?;
     let upkeep_task = control.spawn(upkeep::run(live.clone(), store.clone()));
     let audit = AuditLog::start(store.clone(), settings.audit, control.handle());
@@ -175,10 +176,8 @@ pub fn serve(settings: &Settings, start: Start) -> Result<(), ServeError> {
         heartbeat: Some(heartbeat),
     };
     let mut end = control.block_on(serving.until_end(offer.as_ref(), &holdings));
-    if !matches!(end, End::Relieved(_))
-        && let Some(offer) = &offer
-    {
-        offer.close();
+    if matches!(end, End::Relieved(_)) {
+        store.share(true);
     }
     // The lock is held to the very end; listeners are let go of where nobody is accepted any more.
     let Holdings { lock: _lock, data: listener, admin: admin_listener } = holdings;
@@ -223,7 +222,9 @@ fn succeed(
     let (live, store) = (live.clone(), store.clone());
     control.spawn(async move {
         let restored = async {
-            predecessor.ended().await?;
+            let ended = predecessor.ended().await;
+            store.share(false);
+            ended?;
             tracing::info!("the predecessor has ended");
             upkeep::restore(&live, &store).await.map_err(io::Error::other)
         };

@@ -101,7 +101,9 @@ impl Serving {
             End::Relieved(successor) => {
                 tracing::info!("a successor serves: answering what is under way");
                 // The address is as ready as before, so that nobody hears of an upgrade on `/readyz`.
-                self.admin_address.take().map(AdminAddress::stop);
+                if let Some(admin_address) = self.admin_address.take() {
+                    admin_address.stop();
+                }
                 self.data.stop_accepting();
                 leave.enter(Phase::Leaving);
                 confirm(successor).await;

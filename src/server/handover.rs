@@ -49,7 +49,7 @@ const DESCRIPTORS: usize = 3;
 /// Longest wait for what the other side does at once.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Longest time from the descriptors to READY: opening the store, perhaps with a change of its schema.
-const READY_TIMEOUT: Duration = Duration::from_secs(60);
+const READY_TIMEOUT: Duration = Duration::from_mins(1);
 /// Pause after a failure of the socket itself, such as too many open files.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
 
@@ -179,12 +179,9 @@ impl Door {
     }
 }
 
-/// Waits for a successor.
+/// Waits for a successor. The socket's file stays when the process ends: a successor may have put its own in its place.
 #[derive(Debug)]
-pub struct Offer {
-    listener: UnixListener,
-    path: PathBuf,
-}
+pub struct Offer(UnixListener);
 
 impl Offer {
     /// Opens the socket, in place of one that an earlier process left. Runs on a runtime.
@@ -196,14 +193,14 @@ impl Offer {
         }
         let listener = UnixListener::bind(Door::at(data_dir)?.short_path())?;
         fs::set_permissions(&path, Permissions::from_mode(0o600))?;
-        Ok(Self { listener, path })
+        Ok(Self(listener))
     }
 
     /// Hands the holdings to whoever asks, until one of them serves. The stream returned tells it by its end that this
     /// process has ended.
     pub async fn taken(&self, holdings: &Holdings) -> UnixStream {
         loop {
-            match self.listener.accept().await {
+            match self.0.accept().await {
                 Ok((stream, _)) => match hand_over(stream, holdings).await {
                     Ok(stream) => return stream,
                     Err(error) => tracing::warn!(%error, "no successor; this process goes on"),
@@ -214,11 +211,6 @@ impl Offer {
                 }
             }
         }
-    }
-
-    /// Takes the socket away: nobody will be served any more.
-    pub fn close(&self) {
-        let _ = fs::remove_file(&self.path);
     }
 }
 

@@ -70,17 +70,20 @@ fn run(
 pub fn status(live: &Live) -> String {
     let generation = live.current();
     let snapshot = &generation.snapshot;
-    let interfaces = snapshot.interfaces.len();
-    let mut status = format!("serving {interfaces} interfaces");
-    if !snapshot.revision.is_empty() {
-        status += &format!(", revision {}", snapshot.revision);
-    }
+    let revision = match snapshot.revision.as_str() {
+        "" => String::new(),
+        revision => format!(", revision {revision}"),
+    };
+    let status = format!("serving {} interfaces{revision}", snapshot.interfaces.len());
     let last = live.last();
-    if let Some(problem) = last.problems.iter().find(|problem| problem.is_error()) {
-        let problems = last.problems.iter().filter(|problem| problem.is_error()).count();
-        status += &format!("; last reload failed with {problems} problems, the first: {problem}");
+    let problems: Vec<_> = last.problems.iter().filter(|problem| problem.is_error()).collect();
+    match problems.first() {
+        None => status,
+        Some(first) => {
+            let count = problems.len();
+            format!("{status}; last reload failed with {count} problems, the first: {first}")
+        }
     }
-    status
 }
 
 /// Whether every runtime gives a sign within `patience`.
@@ -88,9 +91,12 @@ fn all_beat(pulses: &mut [Pulse], patience: Duration) -> bool {
     let until = Instant::now() + patience;
     // Each is asked before the first is waited for.
     pulses.iter_mut().for_each(Pulse::ask);
-    let left = || until.saturating_duration_since(Instant::now());
-    // Not `all`, which would leave signs lying for the next time.
-    pulses.iter_mut().fold(true, |all, pulse| pulse.beats(left()) && all)
+    let mut all = true;
+    for pulse in pulses {
+        // Each is looked at, so that no sign is left lying for the next time.
+        all &= pulse.beats(until.saturating_duration_since(Instant::now()));
+    }
+    all
 }
 
 /// A runtime that is asked for signs.

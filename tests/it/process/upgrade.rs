@@ -4,13 +4,14 @@ use std::fs;
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
+use std::process::{Command, Stdio};
 
 use rusqlite::Connection;
 
 use super::load::Load;
 use super::{audited, runs_a_query, slow};
 use crate::support::raw::Raw;
-use crate::support::{PATIENCE, Tidegate, Tree, eventually, signal, tidegate};
+use crate::support::{KEY, PATIENCE, Tidegate, Tree, eventually, signal, tidegate};
 
 /// Idle connections of test helpers must not keep a relieved process for long.
 const DRAIN: [&str; 2] = ["--drain-timeout-ms", "10000"];
@@ -103,6 +104,71 @@ fn whoever_is_idle_is_told_with_the_next_call() {
     drop(idle);
     has_ended(&mut gateway);
     assert_eq!(successor.get("/data-api/strict").status, 200);
+}
+
+/// Connections to a process that is relieved.
+const KEPT: u64 = 300;
+
+#[test]
+fn records_of_the_old_are_written_beside_those_of_the_new() {
+    let tree = audited();
+    let mut gateway = tree.serve_with(&["--drain-timeout-ms", "30000"]);
+    let mut kept: Vec<Raw> = (0..KEPT).map(|_| Raw::connect(&gateway)).collect();
+    for line in &mut kept {
+        line.request("GET /data-api/strict", "");
+        assert_eq!(line.answer().unwrap().status, 200);
+    }
+    let mut successor = gateway.successor(tree.root(), &DRAIN);
+    eventually("the successor serves", || holder(&tree) == successor.child.id());
+    // The store takes one writer at a time; the new process alone could keep it busy.
+    let load = Load::start(gateway.data_port, 8, "/data-api/strict");
+    eventually("the successor is busy", || load.answered() > 100);
+    for line in &mut kept {
+        line.request("GET /data-api/strict", "");
+        let answer = line.answer().expect("a call on an old connection was lost");
+        assert_eq!(answer.status, 200, "{}\n{}", answer.text(), gateway.log());
+    }
+    has_ended(&mut gateway);
+    let (answered, failures) = load.end();
+    assert!(failures.is_empty(), "{failures:#?}");
+    assert_eq!(successor.stop().code(), Some(0), "{}", successor.log());
+    assert_eq!(records(&tree), answered + 2 * KEPT);
+}
+
+#[test]
+fn tls_and_http2_are_handed_over_as_well() {
+    let tree = audited();
+    let (cert, key) = (tree.root().join("cert.pem"), tree.root().join("key.pem"));
+    let (cert, key) = (cert.to_str().unwrap(), key.to_str().unwrap());
+    let made = Command::new("openssl")
+        .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"])
+        .args(["-keyout", key, "-out", cert])
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{made:?}");
+    let flags = ["--tls-cert", cert, "--tls-key", key, DRAIN[0], DRAIN[1]];
+    let mut gateway = tree.serve_with(&flags);
+    let url = format!("https://127.0.0.1:{}/data-api/strict#[1-3000]", gateway.data_port);
+    let calls = Command::new("curl")
+        .args(["-sk", "--http2", "-o", "/dev/null", "-w", "%{http_code} %{http_version}\n"])
+        .args(["-H", &format!("x-api-key: {KEY}"), &url])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let answered = |gateway: &Tidegate| {
+        let series = "tidegate_requests_total{code=\"OK\",interface=\"strict\",version=\"1.0.0\"}";
+        gateway.metric(series).unwrap_or(0.0) > 10.0
+    };
+    eventually("calls are answered", || answered(&gateway));
+    let mut successor = gateway.successor(tree.root(), &flags);
+    has_ended(&mut gateway);
+    eventually("the successor answers", || answered(&successor));
+    let output = calls.wait_with_output().unwrap();
+    let lines = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(lines.lines().count(), 3000);
+    assert!(lines.lines().all(|line| line == "200 2"), "{lines}");
+    assert_eq!(successor.stop().code(), Some(0), "{}", successor.log());
+    assert_eq!(records(&tree), 3000);
 }
 
 #[test]
