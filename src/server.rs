@@ -2,30 +2,20 @@
 
 use std::fs;
 use std::io;
-use std::net::{SocketAddr, TcpListener};
-use std::path::Path;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use async_trait::async_trait;
-use pingora_core::listeners::tls::TlsSettings;
-use pingora_core::server::configuration::ServerConf;
-use pingora_core::server::{RunArgs, Server, ShutdownSignal, ShutdownSignalWatch};
-use pingora_core::services::listening::Service;
-use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use sha2::{Digest, Sha256};
 use tokio::runtime::Runtime;
-use tokio::signal::unix::{SignalKind, signal};
 
 use crate::access::attempts::Attempts;
 use crate::access::mask_key::MaskKey;
-use crate::admin::router::router;
 use crate::admin::{Admin, token};
 use crate::definitions::problem::Problem;
 use crate::gateway::Gateway;
-use crate::gateway::service::GatewayService;
+use crate::gateway::leave::Leave;
 use crate::live::reload::Live;
 use crate::live::upkeep;
 use crate::live::watch::Watch;
@@ -36,15 +26,41 @@ use crate::settings::Settings;
 use crate::store::audit::AuditLog;
 use crate::store::{Store, StoreError};
 
+mod admin_address;
+mod data;
+mod ending;
+mod handover;
+mod lock;
+mod notify;
+mod pulse;
+mod signals;
+mod successor;
+
+use admin_address::AdminAddress;
+use data::{DataAddress, check_certificate};
+use ending::{End, Patience, Serving};
+use handover::{HandoverError, Holdings, Offer, Predecessor};
+use lock::{Lock, LockError};
+use notify::Notify;
+use pulse::{Heartbeat, status};
+use signals::Signals;
+
 /// The keys of the demo's consumers, known to everybody.
 const DEMO_KEYS: [&str; 3] =
     ["tidegate-demo-key", "tidegate-demo-key-east", "tidegate-demo-key-partner"];
-/// How often a stopping process looks whether calls are still under way.
-const DRAIN_LOOK_EVERY: Duration = Duration::from_millis(20);
 /// Longest wait for audit records when stopping.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(10);
-/// Seconds in which connections end after the listener has closed, and then their runtime.
-const CLOSE_SECONDS: u64 = 1;
+/// Longest time in which tasks of the control runtime end.
+const END_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How a process begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// As the only one on its data directory.
+    Alone,
+    /// In place of the one that serves.
+    Upgrade,
+}
 
 /// Why the appliance cannot run.
 #[derive(Debug, thiserror::Error)]
@@ -57,6 +73,12 @@ pub enum ServeError {
     Store(#[from] StoreError),
     #[error("cannot listen on {address}: {error}")]
     Listen { address: SocketAddr, error: io::Error },
+    #[error(transparent)]
+    Locked(#[from] LockError),
+    #[error(transparent)]
+    Handover(#[from] HandoverError),
+    #[error("the data address broke")]
+    Broken,
     #[error("the root `{0}` is no directory")]
     Root(String),
     #[error("the certificate cannot be used: {0}")]
@@ -69,51 +91,62 @@ fn list(problems: &[Problem]) -> String {
     problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }
 
-/// Runs the appliance until it is told to stop.
+/// Runs the appliance until it is told to stop or a successor has taken over.
 ///
 /// # Errors
 /// Where it cannot start.
-pub fn serve(settings: &Settings) -> Result<(), ServeError> {
+pub fn serve(settings: &Settings, start: Start) -> Result<(), ServeError> {
     let started = Instant::now();
     if !settings.root.is_dir() {
         return Err(ServeError::Root(settings.root.display().to_string()));
     }
     if let Some((cert, key)) = &settings.tls {
-        check_certificate(cert, key).map_err(ServeError::Tls)?;
+        check_certificate(cert, key)?;
     }
-    let in_data_dir =
-        |error| ServeError::DataDir { path: settings.data_dir.display().to_string(), error };
-    fs::create_dir_all(&settings.data_dir).map_err(in_data_dir)?;
-    let token = token::load_or_make(&settings.data_dir).map_err(in_data_dir)?;
-    let mask_key = MaskKey::open(&settings.mask_key_file).map_err(|error| ServeError::DataDir {
-        path: settings.mask_key_file.display().to_string(),
-        error,
-    })?;
-    let admin_listener = listen(settings.admin_listen)?;
-    // pingora opens the data address itself; whether it can is better known before.
-    drop(listen(settings.listen)?);
-
-    // What is not a caller's request runs here: store, audit, admin.
+    // What is not a caller's request runs here: signals, store, audit, admin.
     let control = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .thread_name("control")
         .enable_all()
         .build()?;
-    let store = control.block_on(Store::open(&settings.store_url))?;
+    let signals = within(&control, Signals::listen)?;
+    let notify = Notify::from_env();
+
+    let in_data_dir =
+        |error| ServeError::DataDir { path: settings.data_dir.display().to_string(), error };
+    fs::create_dir_all(&settings.data_dir).map_err(in_data_dir)?;
+    let lock = match start {
+        Start::Alone => Some(Lock::take(&settings.data_dir)?),
+        Start::Upgrade => None,
+    };
+    let mask_key = MaskKey::open(&settings.mask_key_file).map_err(|error| ServeError::DataDir {
+        path: settings.mask_key_file.display().to_string(),
+        error,
+    })?;
     let observer = Observer::new(Arc::new(Metrics::new()));
     let live = Arc::new(
         Live::start(&settings.root, None, observer.clone(), Arc::new(mask_key))
             .map_err(ServeError::Definitions)?,
     );
+    // A predecessor is asked only by a process that has something to serve.
+    let (holdings, predecessor) = match lock {
+        Some(lock) => (Holdings::open(lock, settings)?, None),
+        None => Predecessor::ask(settings).map(|(holdings, asked)| (holdings, Some(asked)))?,
+    };
+    let token = token::load_or_make(&settings.data_dir).map_err(in_data_dir)?;
+
+    let store = control.block_on(Store::open(&settings.store_url))?;
+    store.share(predecessor.is_some());
     control.block_on(upkeep::restore(&live, &store))?;
     let upkeep_task = control.spawn(upkeep::run(live.clone(), store.clone()));
     let audit = AuditLog::start(store.clone(), settings.audit, control.handle());
     let gateway = Arc::new(Gateway {
         live: live.clone(),
         cache: AnswerCache::new(settings.cache_bytes),
-        observer: observer.clone(),
+        observer,
         audit: Some(audit.clone()),
         attempts: Attempts::new(settings.max_auth_failures_per_minute),
+        leave: Leave::default(),
         settings: settings.gateway.clone(),
     });
     let admin = Arc::new(Admin {
@@ -123,12 +156,34 @@ pub fn serve(settings: &Settings) -> Result<(), ServeError> {
         is_draining: AtomicBool::new(false),
     });
     let watch = Watch::start(live.clone())?;
-    serve_admin(&control, admin_listener, admin.clone())?;
-    let server = data_server(settings, gateway)?;
+    let data = DataAddress::start(settings, holdings.data.try_clone()?, gateway)?;
+    let admin_address = AdminAddress::start(&control, holdings.admin.try_clone()?, admin.clone())?;
+    if let Some(predecessor) = predecessor {
+        succeed(predecessor, &holdings, &control, &live, &store)?;
+    }
+    let offer = offer(settings, &control);
     announce(settings, &live, started);
-    server.run(RunArgs {
-        shutdown_signal: Box::new(Stop { admin, timeout: settings.drain_timeout }),
-    });
+    notify.ready(&status(&live));
+    let runtimes = vec![data.handle().clone(), control.handle().clone()];
+    let heartbeat = Heartbeat::start(notify.clone(), notify::watchdog(), runtimes, live.clone())?;
+
+    let mut serving = Serving {
+        signals,
+        data,
+        admin_address: Some(admin_address),
+        admin,
+        notify,
+        heartbeat: Some(heartbeat),
+    };
+    let mut end = control.block_on(serving.until_end(offer.as_ref(), &holdings));
+    if matches!(end, End::Relieved(_)) {
+        store.share(true);
+    }
+    // The lock is held to the very end; listeners are let go of where nobody is accepted any more.
+    let Holdings { lock: _lock, data: listener, admin: admin_listener } = holdings;
+    let patience = Patience { delay: settings.drain_delay, drain: settings.drain_timeout };
+    control.block_on(serving.drain(&mut end, patience, [listener, admin_listener]));
+    serving.data.end();
 
     drop(watch);
     if let Err(error) = control.block_on(audit.flush(FLUSH_TIMEOUT)) {
@@ -140,67 +195,55 @@ pub fn serve(settings: &Settings) -> Result<(), ServeError> {
         tracing::error!(%error, "the last use of keys was lost while stopping");
     }
     control.block_on(store.close());
-    control.shutdown_timeout(Duration::from_secs(CLOSE_SECONDS));
+    control.shutdown_timeout(END_TIMEOUT);
+    if matches!(end, End::Broken) {
+        return Err(ServeError::Broken);
+    }
     tracing::info!("stopped");
     Ok(())
 }
 
-fn listen(address: SocketAddr) -> Result<TcpListener, ServeError> {
-    TcpListener::bind(address).map_err(|error| ServeError::Listen { address, error })
+/// Runs what needs a runtime around it.
+fn within<T>(runtime: &Runtime, run: impl FnOnce() -> T) -> T {
+    let _entered = runtime.enter();
+    run()
 }
 
-/// pingora reads the files when it is too late to say what is wrong with them, so they are tried before.
-fn check_certificate(cert: &Path, key: &Path) -> Result<(), String> {
-    let chain =
-        CertificateDer::pem_file_iter(cert).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-    let chain = chain.map_err(|error| format!("{}: {error}", cert.display()))?;
-    let key_file = key.display().to_string();
-    let key = PrivateKeyDer::from_pem_file(key).map_err(|error| format!("{key_file}: {error}"))?;
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    rustls::ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key))
-        .map(drop)
-        .map_err(|error| error.to_string())
-}
-
-fn serve_admin(control: &Runtime, listener: TcpListener, admin: Arc<Admin>) -> io::Result<()> {
-    listener.set_nonblocking(true)?;
-    let entered = control.enter();
-    let listener = tokio::net::TcpListener::from_std(listener)?;
-    drop(entered);
+/// Takes the place of the predecessor, and takes over what it stores at its end.
+fn succeed(
+    mut predecessor: Predecessor,
+    holdings: &Holdings,
+    control: &Runtime,
+    live: &Arc<Live>,
+    store: &Store,
+) -> Result<(), ServeError> {
+    predecessor.relieve()?;
+    holdings.lock.sign()?;
+    let (live, store) = (live.clone(), store.clone());
     control.spawn(async move {
-        if let Err(error) = axum::serve(listener, router(admin)).await {
-            tracing::error!(%error, "the admin address broke");
+        let restored = async {
+            let ended = predecessor.ended().await;
+            store.share(false);
+            ended?;
+            tracing::info!("the predecessor has ended");
+            upkeep::restore(&live, &store).await.map_err(io::Error::other)
+        };
+        if let Err(error) = restored.await {
+            tracing::warn!(%error, "the last use of keys was not taken over");
         }
     });
     Ok(())
 }
 
-fn data_server(settings: &Settings, gateway: Arc<Gateway>) -> Result<Server, ServeError> {
-    let conf = ServerConf {
-        threads: settings.threads,
-        grace_period_seconds: Some(CLOSE_SECONDS),
-        graceful_shutdown_timeout_seconds: Some(CLOSE_SECONDS),
-        ..ServerConf::default()
-    };
-    let mut server = Server::new_with_opt_and_conf(None, conf);
-    server.bootstrap();
-    let mut service = Service::new("data".to_owned(), GatewayService(gateway));
-    service.threads = Some(settings.threads);
-    let address = settings.listen.to_string();
-    match &settings.tls {
-        None => service.add_tcp(&address),
-        Some((cert, key)) => {
-            let mut tls =
-                TlsSettings::intermediate(&cert.to_string_lossy(), &key.to_string_lossy())
-                    .map_err(|error| ServeError::Tls(error.to_string()))?;
-            tls.enable_h2();
-            service.add_tls_with_settings(&address, None, tls);
+/// Lets successors ask. Without that the appliance serves as well, and is upgraded by a restart.
+fn offer(settings: &Settings, control: &Runtime) -> Option<Offer> {
+    match within(control, || Offer::open(&settings.data_dir)) {
+        Ok(offer) => Some(offer),
+        Err(error) => {
+            tracing::warn!(%error, "no successor can take over from this process");
+            None
         }
     }
-    server.add_service(service);
-    Ok(server)
 }
 
 /// Says what runs and where; warns of the demo's key.
@@ -226,39 +269,6 @@ fn announce(settings: &Settings, live: &Live, started: Instant) {
                 consumer = consumer.name,
                 "a DEMO KEY is let in: `X-API-Key: {demo}`. Everybody knows it; remove it before real data is served."
             );
-        }
-    }
-}
-
-/// Waits for a signal, then for the calls under way.
-struct Stop {
-    admin: Arc<Admin>,
-    timeout: Duration,
-}
-
-#[async_trait]
-impl ShutdownSignalWatch for Stop {
-    async fn recv(&self) -> ShutdownSignal {
-        let signals = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
-        let (Ok(mut terminate), Ok(mut interrupt)) = signals else {
-            tracing::error!("signals cannot be received; only a kill will stop this process");
-            return std::future::pending().await;
-        };
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-        tracing::info!("stopping: waiting for the calls under way");
-        self.admin.drain();
-        let drained = async {
-            while self.admin.gateway.observer.metrics().in_flight() > 0 {
-                tokio::time::sleep(DRAIN_LOOK_EVERY).await;
-            }
-        };
-        tokio::select! {
-            _ = tokio::time::timeout(self.timeout, drained) => ShutdownSignal::GracefulTerminate,
-            _ = terminate.recv() => ShutdownSignal::FastShutdown,
-            _ = interrupt.recv() => ShutdownSignal::FastShutdown,
         }
     }
 }

@@ -62,6 +62,9 @@ pub struct Given {
     /// Days that audit records are kept; 0: for ever [default: 180]
     #[arg(long, env = "TIDEGATE_AUDIT_RETENTION_DAYS", value_name = "DAYS")]
     audit_retention_days: Option<u32>,
+    /// How long a stopping process still accepts after /readyz has turned, in milliseconds [default: 0]
+    #[arg(long, env = "TIDEGATE_DRAIN_DELAY_MS", value_name = "MS")]
+    drain_delay_ms: Option<u64>,
     /// Longest wait for calls under way when stopping, in milliseconds [default: 30000]
     #[arg(long, env = "TIDEGATE_DRAIN_TIMEOUT_MS", value_name = "MS")]
     drain_timeout_ms: Option<u64>,
@@ -88,6 +91,8 @@ pub struct Settings {
     pub cache_bytes: u64,
     /// Calls with bad credentials from one address; 0: any number.
     pub max_auth_failures_per_minute: u32,
+    /// From `/readyz` turning to the end of accepting.
+    pub drain_delay: Duration,
     pub drain_timeout: Duration,
     pub log_format: LogFormat,
     pub log_filter: String,
@@ -155,6 +160,9 @@ impl Given {
                 .max_auth_failures_per_minute
                 .or(file.max_auth_failures_per_minute)
                 .unwrap_or(120),
+            drain_delay: Duration::from_millis(
+                self.drain_delay_ms.or(file.drain_delay_ms).unwrap_or(0),
+            ),
             drain_timeout: Duration::from_millis(
                 self.drain_timeout_ms.or(file.drain_timeout_ms).unwrap_or(30_000),
             ),

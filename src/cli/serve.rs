@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use super::{Root, cannot_run};
 use crate::observe::log;
-use crate::server::serve;
+use crate::server::{Start, serve};
 use crate::settings::Given;
 
 #[derive(Debug, clap::Args)]
@@ -13,6 +13,9 @@ pub struct Arguments {
     root: Root,
     #[command(flatten)]
     given: Given,
+    /// Take over from the running process on the same data directory, without a call lost
+    #[arg(long)]
+    upgrade: bool,
 }
 
 /// Serves until told to stop.
@@ -28,7 +31,8 @@ pub fn run(arguments: Arguments) -> ExitCode {
     if let Err(error) = log::init(settings.log_format, &settings.log_filter) {
         return cannot_run(error);
     }
-    match serve(&settings) {
+    let start = if arguments.upgrade { Start::Upgrade } else { Start::Alone };
+    match serve(&settings, start) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => cannot_run(error),
     }

@@ -16,6 +16,7 @@ use crate::access::principal::Principal;
 use crate::definitions::snapshot::Interface;
 use crate::definitions::spec::interface::{Expect, TestCase};
 use crate::gateway::explain::caller;
+use crate::gateway::leave::Leave;
 use crate::gateway::pipeline::{TestRun, handle};
 use crate::gateway::testing::request;
 use crate::gateway::{Gateway, GatewaySettings};
@@ -72,6 +73,7 @@ pub fn run(arguments: &Arguments) -> ExitCode {
         observer,
         audit: None,
         attempts: Attempts::new(0),
+        leave: Leave::default(),
         settings: GatewaySettings::default(),
     });
     let generation = live.current();

@@ -10,6 +10,7 @@ use crate::live::reload::Live;
 use crate::observe::Observer;
 use crate::query::cache::AnswerCache;
 use crate::store::audit::AuditLog;
+use leave::Leave;
 
 pub mod admit;
 pub mod answer;
@@ -18,6 +19,7 @@ pub mod error;
 pub mod exchange;
 pub mod explain;
 pub mod input;
+pub mod leave;
 pub mod messages;
 pub mod negotiate;
 pub mod openapi;
@@ -60,6 +62,8 @@ pub struct Gateway {
     pub audit: Option<AuditLog>,
     /// Failed attempts to say who calls, across reloads.
     pub attempts: Attempts,
+    /// Whether callers are told to go elsewhere.
+    pub leave: Leave,
     pub settings: GatewaySettings,
 }
 

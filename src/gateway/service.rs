@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -11,8 +12,11 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use pingora_core::apps::ServerApp;
 use pingora_core::protocols::{ALPN, Stream};
 use pingora_core::server::ShutdownWatch;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
 
 use super::Gateway;
+use super::leave::Phase;
 use super::pipeline::handle;
 
 /// Longest wait for the head of a request, also between two of them.
@@ -24,25 +28,38 @@ const MAX_HEAD_BYTES: usize = 128 << 10;
 /// Requests at once on one HTTP/2 connection.
 const MAX_STREAMS: u32 = 200;
 
+/// Longest wait for the first call on a connection once the gateway closes what is idle.
+const FIRST_CALL_GRACE: Duration = Duration::from_secs(1);
+
 /// The gateway as a service of pingora.
 #[derive(Debug)]
-pub struct GatewayService(pub Arc<Gateway>);
+pub struct GatewayService {
+    pub gateway: Arc<Gateway>,
+    /// Dropped with the service, when the listener and the last connection, however far it has come, have let go of it.
+    pub held: mpsc::Sender<Infallible>,
+}
 
 #[async_trait]
 impl ServerApp for GatewayService {
     async fn process_new(
         self: &Arc<Self>,
         stream: Stream,
-        shutdown: &ShutdownWatch,
+        _stopped: &ShutdownWatch,
     ) -> Option<Stream> {
         let peer = peer(&stream);
         let is_http2 = stream.selected_alpn_proto() == Some(ALPN::H2);
-        let gateway = self.0.clone();
-        let service = service_fn(move |request| {
-            let gateway = gateway.clone();
-            async move { Ok::<_, Infallible>(handle(&gateway, request, peer, None).await) }
+        let leave = &self.gateway.leave;
+        let has_called = AtomicBool::new(false);
+        let service = service_fn(|request| {
+            has_called.store(true, Relaxed);
+            let gateway = self.gateway.clone();
+            async move {
+                let version = request.version();
+                let mut answer = handle(&gateway, request, peer, None).await;
+                gateway.leave.tell(version, answer.headers_mut());
+                Ok::<_, Infallible>(answer)
+            }
         });
-        let mut shutdown = shutdown.clone();
         let io = TokioIo::new(stream);
         if is_http2 {
             let mut builder = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
@@ -51,7 +68,8 @@ impl ServerApp for GatewayService {
             tokio::pin!(connection);
             tokio::select! {
                 _ = connection.as_mut() => return None,
-                _ = shutdown.changed() => connection.as_mut().graceful_shutdown(),
+                // It announces the end of the connection, and refuses no call that is on its way.
+                () = leave.reached(Phase::Leaving) => connection.as_mut().graceful_shutdown(),
             }
             let _ = connection.await;
             return None;
@@ -71,9 +89,13 @@ impl ServerApp for GatewayService {
         // A connection that breaks says nothing that the requests on it have not reported.
         tokio::select! {
             _ = connection.as_mut() => return None,
-            _ = shutdown.changed() => connection.as_mut().graceful_shutdown(),
+            () = leave.reached(Phase::Closing) => connection.as_mut().graceful_shutdown(),
         }
-        let _ = connection.await;
+        // It takes a connection that has said nothing yet for a busy one.
+        if timeout(FIRST_CALL_GRACE, connection.as_mut()).await.is_err() && has_called.load(Relaxed)
+        {
+            let _ = connection.await;
+        }
         None
     }
 }

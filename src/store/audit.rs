@@ -37,6 +37,9 @@ const STRICT_QUEUE: usize = 8192;
 pub const BATCH_RECORDS: usize = 1024;
 /// Pause before buffered records are tried again.
 const RETRY_DELAY: Duration = Duration::from_millis(250);
+/// Longest pause after a transaction while another process writes as well: it waits for the lock by looking now and then,
+/// and a process that takes it again at once could keep it out for seconds.
+const MAX_SHARED_PAUSE: Duration = Duration::from_millis(20);
 /// Records deleted at a time by retention, and the pause that leaves the disk to the calls.
 const EXPIRE_BATCH: u32 = 500;
 const EXPIRE_PAUSE: Duration = Duration::from_millis(20);

@@ -1,6 +1,8 @@
 //! The appliance's own state, in a database of its own: the audit trail, and when keys were last used.
 
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 pub mod audit;
 mod backend;
@@ -14,6 +16,8 @@ pub use key_use::KeyUse;
 pub struct Store {
     write: backend::Pool,
     read: backend::Pool,
+    /// Another process writes as well.
+    is_shared: Arc<AtomicBool>,
 }
 
 /// Why the store did not do what was asked.
@@ -37,7 +41,16 @@ impl Store {
     /// 0600) and the schema where they are missing.
     pub async fn open(url: &str) -> Result<Self, StoreError> {
         let (write, read) = backend::open(url).await?;
-        Ok(Self { write, read })
+        Ok(Self { write, read, is_shared: Arc::default() })
+    }
+
+    /// Says whether another process writes as well, as during an upgrade: the audit log then leaves it room.
+    pub fn share(&self, is_shared: bool) {
+        self.is_shared.store(is_shared, Relaxed);
+    }
+
+    fn is_shared(&self) -> bool {
+        self.is_shared.load(Relaxed)
     }
 
     /// Closes all connections; what was committed is then in the database file itself.

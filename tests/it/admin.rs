@@ -1,5 +1,4 @@
-//! The admin address: probes, metrics, management, and how the process starts and stops.
+//! The admin address: probes, metrics, management.
 
 mod api;
 mod metrics;
-mod process;

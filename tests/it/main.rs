@@ -24,6 +24,7 @@ mod manners;
 mod openapi;
 mod pages;
 mod parameters;
+mod process;
 mod properties;
 mod reload;
 mod safety;

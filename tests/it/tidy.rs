@@ -25,7 +25,7 @@ const MAX_LINES: usize = 400;
 
 /// What only some files may name: a word, the files that may, as the beginnings of their paths.
 const KEPT_TO: &[(&str, &[&str])] = &[
-    (r"\bpingora_", &["gateway/service.rs", "server.rs"]),
+    (r"\bpingora_", &["gateway/service.rs", "server/data.rs"]),
     (r"\bhyper(_util)?::", &["gateway/service.rs"]),
     (r"\bprometheus::", &["observe/"]),
     (r"\brusqlite::", &["engines/sqlite/"]),
@@ -35,7 +35,8 @@ const KEPT_TO: &[(&str, &[&str])] = &[
     (r"\bjsonwebtoken::", &["access/"]),
     (r"\bureq::", &["access/fetch.rs"]),
     (r"\bserde_saphyr::", &["definitions/document.rs", "settings.rs"]),
-    (r"\baxum::", &["admin/", "server.rs"]),
+    (r"\baxum::", &["admin/", "server/admin_address.rs"]),
+    (r"\brustix::", &["server/"]),
     (r"\bhttps?(_body|_body_util)?::", &["gateway/", "admin/", "cli/test.rs"]),
 ];
 

@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 use super::record::AuditRecord;
 use super::{
     AuditError, BATCH_RECORDS, Counters, EXPIRE_BATCH, EXPIRE_INTERVAL, EXPIRE_PAUSE, Item,
-    RETRY_DELAY,
+    MAX_SHARED_PAUSE, RETRY_DELAY,
 };
 use crate::store::{Store, StoreError};
 
@@ -50,7 +50,12 @@ impl Writer {
                 let room = BATCH_RECORDS - records.len();
                 records.extend(self.backlog.drain(..room.min(self.backlog.len())));
             }
+            let began = Instant::now();
             self.write(records, answers).await;
+            if self.store.is_shared() {
+                // The lock is then free for as long as it was taken.
+                sleep(began.elapsed().min(MAX_SHARED_PAUSE)).await;
+            }
         }
         while !self.backlog.is_empty() {
             let records: Vec<_> =

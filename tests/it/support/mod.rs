@@ -202,37 +202,13 @@ pub struct Tidegate {
 impl Tidegate {
     /// Serves a root with more flags.
     pub fn start(root: &Path, flags: &[&str]) -> Self {
+        Self::start_in(root, flags, &[])
+    }
+
+    /// Serves a root with more flags and variables.
+    pub fn start_in(root: &Path, flags: &[&str], variables: &[(&str, &str)]) -> Self {
         for _ in 0..5 {
-            let (data_port, admin_port) = (free_port(), free_port());
-            let mut child = tidegate()
-                .args(["serve", "--root"])
-                .arg(root)
-                .args([
-                    "--listen",
-                    &format!("127.0.0.1:{data_port}"),
-                    "--admin-listen",
-                    &format!("127.0.0.1:{admin_port}"),
-                ])
-                .args(flags)
-                .stdin(Stdio::null())
-                .stdout(Stdio::null())
-                .stderr(Stdio::piped())
-                .spawn()
-                .unwrap();
-            let log = Arc::new(Mutex::new(String::new()));
-            let (lines, into) = (BufReader::new(child.stderr.take().unwrap()), log.clone());
-            std::thread::spawn(move || {
-                for line in lines.lines().map_while(Result::ok) {
-                    into.lock().unwrap().push_str(&(line + "\n"));
-                }
-            });
-            let config = ureq::Agent::config_builder()
-                .http_status_as_error(false)
-                .timeout_global(Some(Duration::from_mins(1)))
-                .build();
-            let agent = config.into();
-            let mut started =
-                Self { child, data_port, admin_port, token: String::new(), log, agent };
+            let mut started = Self::spawn(root, (free_port(), free_port()), flags, variables);
             if started.is_up() {
                 let token = fs::read_to_string(root.join("data/admin-token")).unwrap();
                 token.trim().clone_into(&mut started.token);
@@ -242,6 +218,46 @@ impl Tidegate {
             assert!(log.contains("cannot listen"), "the gateway does not start:\n{log}");
         }
         panic!("no free port");
+    }
+
+    /// Starts a process that is to take over from this one, and does not wait for it.
+    pub fn successor(&self, root: &Path, flags: &[&str]) -> Self {
+        let flags = [&["--upgrade"], flags].concat();
+        let mut successor = Self::spawn(root, (self.data_port, self.admin_port), &flags, &[]);
+        successor.token.clone_from(&self.token);
+        successor
+    }
+
+    fn spawn(
+        root: &Path,
+        (data_port, admin_port): (u16, u16),
+        flags: &[&str],
+        variables: &[(&str, &str)],
+    ) -> Self {
+        let mut child = tidegate()
+            .args(["serve", "--root"])
+            .arg(root)
+            .args(["--listen", &format!("127.0.0.1:{data_port}")])
+            .args(["--admin-listen", &format!("127.0.0.1:{admin_port}")])
+            .args(flags)
+            .envs(variables.iter().copied())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let log = Arc::new(Mutex::new(String::new()));
+        let (lines, into) = (BufReader::new(child.stderr.take().unwrap()), log.clone());
+        std::thread::spawn(move || {
+            for line in lines.lines().map_while(Result::ok) {
+                into.lock().unwrap().push_str(&(line + "\n"));
+            }
+        });
+        let config = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .timeout_global(Some(Duration::from_mins(1)))
+            .build();
+        Self { child, data_port, admin_port, token: String::new(), log, agent: config.into() }
     }
 
     fn is_up(&mut self) -> bool {
@@ -337,7 +353,12 @@ impl Tidegate {
 
     /// Asks the process to stop, and does not wait.
     pub fn terminate(&self) {
-        let _ = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
+        self.signal("TERM");
+    }
+
+    /// Sends a signal to the process.
+    pub fn signal(&self, name: &str) {
+        signal(self.child.id(), name);
     }
 
     /// Asks the process to stop, and waits for it.
@@ -345,6 +366,11 @@ impl Tidegate {
         self.terminate();
         self.child.wait().unwrap()
     }
+}
+
+/// Sends a signal to a process.
+pub fn signal(pid: u32, name: &str) {
+    let _ = Command::new("kill").args([&format!("-{name}"), &pid.to_string()]).status();
 }
 
 impl Drop for Tidegate {

@@ -13,11 +13,16 @@ pub struct Raw {
 
 impl Raw {
     pub fn connect(gateway: &Tidegate) -> Self {
-        let stream = TcpStream::connect(("127.0.0.1", gateway.data_port)).unwrap();
+        Self::to(gateway.data_port).expect("the gateway listens")
+    }
+
+    /// Connects to a port; `None` where nobody listens.
+    pub fn to(port: u16) -> Option<Self> {
+        let stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
         stream.set_nodelay(true).unwrap();
         stream.set_read_timeout(Some(PATIENCE * 3)).unwrap();
         let reader = BufReader::new(stream.try_clone().unwrap());
-        Self { stream, reader }
+        Some(Self { stream, reader })
     }
 
     /// Sends bytes; false where the other side takes no more.

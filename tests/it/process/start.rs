@@ -1,59 +1,9 @@
-//! The process: how it refuses to start, and how it stops.
+//! How the process refuses to start.
 
 use std::fs;
 
-use crate::support::{Tidegate, Tree, eventually, free_port, run, tidegate};
-
-/// A tree with an interface that takes so long.
-fn slow(seconds: f64) -> Tree {
-    let tree = Tree::new();
-    tree.postgres();
-    tree.interface(&format!(
-        "code: slow\ndatasource_id: pg\nsafe_mode: false\ntimeout_ms: 60000\n\
-         query_template: \"SELECT 1 AS n FROM pg_sleep({seconds})\"\n"
-    ));
-    tree
-}
-
-fn runs_a_query(gateway: &Tidegate) -> bool {
-    gateway.metric("tidegate_datasource_in_flight{datasource=\"pg\"}") == Some(1.0)
-}
-
-#[test]
-fn a_stop_waits_for_the_calls_under_way() {
-    let tree = slow(2.0);
-    let mut gateway = tree.serve();
-    let status = std::thread::scope(|scope| {
-        let call = scope.spawn(|| gateway.get("/data-api/slow"));
-        eventually("the query runs", || runs_a_query(&gateway));
-        gateway.terminate();
-        eventually("it says that it is stopping", || {
-            let ready = gateway.admin_get_with("/readyz", &[]);
-            (ready.status, ready.text().as_str()) == (503, "draining\n")
-        });
-        assert_eq!(gateway.admin_get_with("/livez", &[]).status, 200);
-        assert_eq!(gateway.status()["draining"], true);
-        call.join().unwrap().status
-    });
-    assert_eq!(status, 200, "the call was lost");
-    assert_eq!(gateway.child.wait().unwrap().code(), Some(0), "{}", gateway.log());
-    eventually("it says goodbye", || gateway.log().contains("stopped"));
-}
-
-#[test]
-fn a_stop_does_not_wait_for_ever() {
-    let tree = slow(50.0);
-    let mut gateway = tree.serve_with(&["--drain-timeout-ms", "300"]);
-    let url = gateway.data_url("/data-api/slow");
-    let call = std::thread::spawn(move || {
-        ureq::get(url).header("x-api-key", crate::support::KEY).call().is_ok()
-    });
-    eventually("the query runs", || runs_a_query(&gateway));
-    let started = std::time::Instant::now();
-    assert_eq!(gateway.stop().code(), Some(0), "{}", gateway.log());
-    assert!(started.elapsed() < std::time::Duration::from_secs(30), "{:?}", started.elapsed());
-    assert!(!call.join().unwrap(), "the call was answered");
-}
+use super::slow;
+use crate::support::{Tree, free_port, run, tidegate};
 
 #[test]
 fn a_port_in_use_is_named() {
