@@ -25,7 +25,8 @@ use crate::admin::router::router;
 use crate::admin::{Admin, token};
 use crate::definitions::problem::Problem;
 use crate::gateway::Gateway;
-use crate::gateway::service::GatewayService;
+use crate::gateway::open_files;
+use crate::gateway::service::{GatewayService, endpoint};
 use crate::live::reload::Live;
 use crate::live::upkeep;
 use crate::live::watch::Watch;
@@ -114,7 +115,7 @@ pub fn serve(settings: &Settings) -> Result<(), ServeError> {
         observer: observer.clone(),
         audit: Some(audit.clone()),
         attempts: Attempts::new(settings.max_auth_failures_per_minute),
-        settings: settings.gateway.clone(),
+        settings: open_files::fit(settings.gateway.clone()),
     });
     let admin = Arc::new(Admin {
         gateway: gateway.clone(),
@@ -190,13 +191,13 @@ fn data_server(settings: &Settings, gateway: Arc<Gateway>) -> Result<Server, Ser
     service.threads = Some(settings.threads);
     let address = settings.listen.to_string();
     match &settings.tls {
-        None => service.add_tcp(&address),
+        None => service.add_listener(endpoint(&address)),
         Some((cert, key)) => {
             let mut tls =
                 TlsSettings::intermediate(&cert.to_string_lossy(), &key.to_string_lossy())
                     .map_err(|error| ServeError::Tls(error.to_string()))?;
             tls.enable_h2();
-            service.add_tls_with_settings(&address, None, tls);
+            service.add_listener(endpoint(&address).tls(tls));
         }
     }
     server.add_service(service);

@@ -1,28 +1,64 @@
-//! Connections to requests: hyper on pingora's streams. The only file of the gateway that names pingora.
+//! Connections to requests: hyper on pingora's streams. The only file of the gateway that names either.
 
 use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use hyper::service::service_fn;
+use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
+use hyper::service::{Service, service_fn};
+use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use pingora_core::apps::ServerApp;
-use pingora_core::protocols::{ALPN, Stream};
+use pingora_core::listeners::{L4BufferSettings, ListenerConfig, TcpSocketOptions};
+use pingora_core::protocols::{ALPN, Stream, TcpKeepalive};
 use pingora_core::server::ShutdownWatch;
 
 use super::Gateway;
+use super::body::unattended;
+use super::connection::{Activity, Answering, Watch, Watched};
 use super::pipeline::handle;
+use crate::observe::connections::Overdue;
 
-/// Longest wait for the head of a request, also between two of them.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 /// Headers of a request.
 const MAX_HEADERS: usize = 128;
 /// Bytes of the head of a request.
 const MAX_HEAD_BYTES: usize = 128 << 10;
+/// The same over HTTP/2, as its sender counts them.
+const MAX_HEADER_LIST_BYTES: u32 = 128 << 10;
 /// Requests at once on one HTTP/2 connection.
 const MAX_STREAMS: u32 = 200;
+/// Streams of one HTTP/2 connection that were reset before they were looked at; more end the connection.
+const MAX_RESETS: usize = 20;
+/// How often a quiet HTTP/2 peer is asked whether it is there, and how long it may take to say so.
+const PING_EVERY: Duration = Duration::from_secs(20);
+const PING_TIMEOUT: Duration = Duration::from_secs(10);
+/// TCP asks a quiet peer whether it is there after so long, then so often and so many times.
+const PROBE_AFTER: Duration = Duration::from_secs(60);
+const PROBE_EVERY: Duration = Duration::from_secs(10);
+const PROBES: usize = 3;
+
+const TOO_MANY: &[u8] =
+    b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+const HEAD_TOO_LATE: &[u8] =
+    b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+
+/// Where callers connect to. Without pingora's buffers, of which an idle connection would hold 64 KiB: hyper has its own.
+pub fn endpoint(address: &str) -> ListenerConfig {
+    let mut options = TcpSocketOptions::default();
+    options.tcp_keepalive = Some(TcpKeepalive {
+        idle: PROBE_AFTER,
+        interval: PROBE_EVERY,
+        count: PROBES,
+        user_timeout: Duration::ZERO,
+    });
+    ListenerConfig::tcp(address)
+        .tcp_socket_options(options)
+        .l4_buffer(L4BufferSettings::unbuffered())
+}
 
 /// The gateway as a service of pingora.
 #[derive(Debug)]
@@ -35,46 +71,138 @@ impl ServerApp for GatewayService {
         stream: Stream,
         shutdown: &ShutdownWatch,
     ) -> Option<Stream> {
-        let peer = peer(&stream);
+        let metrics = self.0.observer.metrics();
         let is_http2 = stream.selected_alpn_proto() == Some(ALPN::H2);
-        let gateway = self.0.clone();
-        let service = service_fn(move |request| {
-            let gateway = gateway.clone();
-            async move { Ok::<_, Infallible>(handle(&gateway, request, peer, None).await) }
-        });
-        let mut shutdown = shutdown.clone();
-        let io = TokioIo::new(stream);
-        if is_http2 {
-            let mut builder = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
-            builder.timer(TokioTimer::new()).max_concurrent_streams(MAX_STREAMS);
-            let connection = builder.serve_connection(io, service);
-            tokio::pin!(connection);
-            tokio::select! {
-                _ = connection.as_mut() => return None,
-                _ = shutdown.changed() => connection.as_mut().graceful_shutdown(),
+        let activity = Arc::new(Activity::default());
+        let Some(_open) = metrics.connection_opened(self.0.settings.max_connections) else {
+            if !is_http2 {
+                Box::pin(Watched::http1(stream, activity).close(TOO_MANY)).await;
             }
-            let _ = connection.await;
             return None;
+        };
+        if is_http2 {
+            self.http2(stream, activity, shutdown.clone()).await;
+        } else {
+            self.http1(stream, activity, shutdown.clone()).await;
         }
-        // No `pipeline_flush`: with it hyper takes in a whole answer for a slow reader, and does not send its own 400 and 431.
-        let mut builder = hyper::server::conn::http1::Builder::new();
-        builder
-            .timer(TokioTimer::new())
-            .header_read_timeout(HEADER_TIMEOUT)
+        None
+    }
+}
+
+impl GatewayService {
+    async fn http1(&self, stream: Stream, activity: Arc<Activity>, shutdown: ShutdownWatch) {
+        let service = self.service(peer(&stream), activity.clone(), None);
+        let io = TokioIo::new(Watched::http1(stream, activity.clone()));
+        let mut connection = http1::Builder::new()
+            .header_read_timeout(None)
             .max_headers(MAX_HEADERS)
             .max_buf_size(MAX_HEAD_BYTES)
-            // One write an answer. (`pipeline_flush` would hold an answer back while the next request is half here, and
-            // swallow the refusal of one that is malformed.)
-            .writev(false);
-        let connection = builder.serve_connection(io, service);
+            // One write an answer. (`pipeline_flush` would hold an answer back while the next request is half here, take in a
+            // whole answer for a slow reader, and swallow the refusal of a request that is malformed.)
+            .writev(false)
+            .serve_connection(io, service);
+        let watch = Watch::new(activity.clone(), self.0.settings.connection_limits);
+        let end = watched(Pin::new(&mut connection), watch, shutdown, |connection| {
+            connection.graceful_shutdown();
+        })
+        .await;
+        self.count(end);
+        let last_word = match end {
+            End::Overdue(Overdue::Head) => HEAD_TOO_LATE,
+            End::Ended if activity.is_open() => b"",
+            _ => return,
+        };
+        Box::pin(connection.into_parts().io.into_inner().close(last_word)).await;
+    }
+
+    async fn http2(&self, stream: Stream, activity: Arc<Activity>, shutdown: ShutdownWatch) {
+        let limits = self.0.settings.connection_limits;
+        let service = self.service(peer(&stream), activity.clone(), Some(limits.write));
+        let io = TokioIo::new(Watched::http2(stream, activity.clone()));
+        let connection = http2::Builder::new(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(MAX_STREAMS)
+            .max_header_list_size(MAX_HEADER_LIST_BYTES)
+            .max_pending_accept_reset_streams(MAX_RESETS)
+            .keep_alive_interval(PING_EVERY)
+            .keep_alive_timeout(PING_TIMEOUT)
+            .serve_connection(io, service);
         tokio::pin!(connection);
-        // A connection that breaks says nothing that the requests on it have not reported.
-        tokio::select! {
-            _ = connection.as_mut() => return None,
-            _ = shutdown.changed() => connection.as_mut().graceful_shutdown(),
+        let watch = Watch::new(activity, limits);
+        let end = watched(connection, watch, shutdown, |connection| {
+            connection.graceful_shutdown();
+        });
+        self.count(end.await);
+    }
+
+    fn count(&self, end: End) {
+        if let End::Overdue(overdue) = end {
+            self.0.observer.metrics().connection_overdue(overdue);
         }
-        let _ = connection.await;
-        None
+    }
+
+    /// Answers the requests of one connection; `patience`: where each answer has a reader of its own, who may be slow alone.
+    fn service(
+        &self,
+        peer: IpAddr,
+        activity: Arc<Activity>,
+        patience: Option<Duration>,
+    ) -> impl Service<
+        Request<Incoming>,
+        Response = Response<Answering>,
+        Error = Infallible,
+        Future = impl Future<Output = Result<Response<Answering>, Infallible>> + Send + use<>,
+    > + Send
+    + use<> {
+        let gateway = self.0.clone();
+        service_fn(move |request| {
+            let gateway = gateway.clone();
+            let busy = activity.begin();
+            // Boxed, so that a connection between two calls does not keep the room for one.
+            let f = async move {
+                let response = handle(&gateway, request, peer, None).await;
+                Ok(response.map(|body| {
+                    let body = match patience {
+                        Some(patience) => unattended(body, patience),
+                        None => body,
+                    };
+                    Answering { body, busy }
+                }))
+            };
+            eprintln!("SIZE {}", std::mem::size_of_val(&f));
+            Box::pin(f)
+        })
+    }
+}
+
+/// How a connection ended.
+#[derive(Clone, Copy)]
+enum End {
+    /// By itself; what broke on it, the requests on it have reported.
+    Ended,
+    Stopped,
+    Overdue(Overdue),
+}
+
+/// Runs a connection until it ends, something takes too long, or the process stops and `finish` has told it to.
+async fn watched<C: Future>(
+    mut connection: Pin<&mut C>,
+    watch: Watch,
+    mut shutdown: ShutdownWatch,
+    finish: impl Fn(Pin<&mut C>),
+) -> End {
+    let mut is_stopping = false;
+    tokio::pin!(watch);
+    loop {
+        tokio::select! {
+            biased;
+            _ = connection.as_mut() => return if is_stopping { End::Stopped } else { End::Ended },
+            overdue = &mut watch => return End::Overdue(overdue),
+            _ = shutdown.changed(), if !is_stopping => {
+                is_stopping = true;
+                finish(connection.as_mut());
+            }
+        }
     }
 }
 
