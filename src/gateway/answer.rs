@@ -1,12 +1,16 @@
 //! From parameters to an answer: the cache, the query, the check against the schema.
 
+use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
+use parking_lot::Mutex;
 use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
 
 use super::error::ApiError;
 use super::exchange::{Exchange, Outcome};
@@ -41,7 +45,31 @@ type Run = BoxFuture<'static, Result<Answer, (bool, Failure)>>;
 pub struct Running {
     first: Option<Bytes>,
     chunks: mpsc::Receiver<Bytes>,
-    run: Option<Run>,
+    /// Nothing once it has ended, or was ended at its deadline.
+    run: Arc<Mutex<Option<Run>>>,
+    is_over: bool,
+    ending: AbortHandle,
+}
+
+impl Running {
+    /// An answer that leaves in parts. A reader that stalls polls nothing, so the deadline is kept by a task beside it.
+    fn new(first: Bytes, chunks: mpsc::Receiver<Bytes>, run: Run, until: Instant) -> Self {
+        let run = Arc::new(Mutex::new(Some(run)));
+        let late = run.clone();
+        let ending = tokio::spawn(async move {
+            tokio::time::sleep_until(until.into()).await;
+            drop(late.lock().take());
+        });
+        Self { first: Some(first), chunks, run, is_over: false, ending: ending.abort_handle() }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.ending.abort();
+        // The task's own share of it may live on for a moment.
+        drop(self.run.lock().take());
+    }
 }
 
 /// Answers a call from the cache or the datasource.
@@ -115,17 +143,17 @@ fn key(call: &Call, language: Language) -> Key {
 
 async fn direct(exchange: &Exchange, call: Call) -> Result<Answered, ApiError> {
     let interface = call.interface.clone();
-    let until = (call.deadline + GRACE).into();
+    let until = call.deadline + GRACE;
     let late = || ApiError::from(EngineError::Timeout);
     if must_check(&interface, call.format) {
-        let whole = tokio::time::timeout_at(until, execute::whole(&call, MAX_CHECKED_BYTES));
+        let whole = tokio::time::timeout_at(until.into(), execute::whole(&call, MAX_CHECKED_BYTES));
         return Ok(whole_answer(whole.await.map_err(|_| late())??, Vec::new()));
     }
     let (sender, mut chunks) = mpsc::channel(CHANNEL_CHUNKS);
     let mut run: Run = Box::pin(async move { execute::stream(&call, sender).await });
     tokio::select! {
         biased;
-        ended = tokio::time::timeout_at(until, &mut run) => {
+        ended = tokio::time::timeout_at(until.into(), &mut run) => {
             let answer = ended.map_err(|_| late())?.map_err(|(_, failure)| failure)?;
             let mut before = Vec::new();
             while let Ok(chunk) = chunks.try_recv() {
@@ -137,7 +165,7 @@ async fn direct(exchange: &Exchange, call: Call) -> Result<Answered, ApiError> {
             }
             Ok(answered)
         }
-        Some(first) = chunks.recv() => Ok(Answered::Parts(Running { first: Some(first), chunks, run: Some(run) })),
+        Some(first) = chunks.recv() => Ok(Answered::Parts(Running::new(first, chunks, run, until))),
     }
 }
 
@@ -232,12 +260,20 @@ async fn next(running: &mut Running) -> Step {
     if let Some(first) = running.first.take() {
         return Step::Chunk(first);
     }
-    let Some(run) = &mut running.run else { return Step::Nothing };
+    if running.is_over {
+        return Step::Nothing;
+    }
+    let run = running.run.clone();
+    let ended = poll_fn(|cx| match run.lock().as_mut() {
+        Some(run) => run.as_mut().poll(cx),
+        None => Poll::Ready(Err((true, Failure::Engine(EngineError::Timeout)))),
+    });
     tokio::select! {
         biased;
         Some(chunk) = running.chunks.recv() => Step::Chunk(chunk),
-        ended = run => {
-            running.run = None;
+        ended = ended => {
+            running.is_over = true;
+            drop(running.run.lock().take());
             match ended {
                 Ok(mut answer) => {
                     // What the run sent in its last step comes before its tail.

@@ -48,8 +48,9 @@ pub struct Activity {
     writes: AtomicU64,
     /// The last write found no room.
     is_blocked: AtomicBool,
-    /// A head has begun and not ended.
+    /// A head has begun and not ended, or a body.
     is_in_head: AtomicBool,
+    is_in_body: AtomicBool,
     /// The peer sends no more.
     is_at_end: AtomicBool,
 }
@@ -72,7 +73,7 @@ impl Activity {
         let calls = self.calls.load(Relaxed);
         if self.is_blocked.load(Relaxed) {
             (Doing::Blocked, self.writes.load(Relaxed))
-        } else if self.busy.load(Relaxed) > 0 {
+        } else if self.busy.load(Relaxed) > 0 || self.is_in_body.load(Relaxed) {
             (Doing::Answering, calls)
         } else if self.is_in_head.load(Relaxed) {
             (Doing::Head, calls)
@@ -96,7 +97,7 @@ impl Drop for Busy {
 enum Doing {
     Nothing,
     Head,
-    /// Calls have deadlines of their own.
+    /// Calls have deadlines of their own, and so has the rest of a body that nobody needs.
     Answering,
     Blocked,
 }
@@ -164,6 +165,8 @@ pub struct Watched<S> {
     stream: S,
     activity: Arc<Activity>,
     framing: Option<Framing>,
+    /// The byte that ended a silence.
+    first: Option<u8>,
     /// What is still to be read in place of what was refused.
     instead: Option<&'static [u8]>,
 }
@@ -171,12 +174,12 @@ pub struct Watched<S> {
 impl<S> Watched<S> {
     /// A stream of HTTP/1.
     pub fn http1(stream: S, activity: Arc<Activity>) -> Self {
-        Self { stream, activity, framing: Some(Framing::default()), instead: None }
+        Self { stream, activity, framing: Some(Framing::default()), first: None, instead: None }
     }
 
     /// A stream of HTTP/2, whose framing leaves no doubts.
     pub fn http2(stream: S, activity: Arc<Activity>) -> Self {
-        Self { stream, activity, framing: None, instead: None }
+        Self { stream, activity, framing: None, first: None, instead: None }
     }
 
     fn wrote<T>(&self, written: &Poll<io::Result<T>>) {
@@ -204,7 +207,15 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
         let this = &mut *self;
         let before = buf.filled().len();
         if this.instead.is_none() {
-            let read = ready!(Pin::new(&mut this.stream).poll_read(cx, buf));
+            let read = match this.first.take() {
+                // What follows it may be there already, or not.
+                Some(first) => {
+                    buf.put_slice(&[first]);
+                    let _ = Pin::new(&mut this.stream).poll_read(cx, buf)?;
+                    Ok(())
+                }
+                None => ready!(Pin::new(&mut this.stream).poll_read(cx, buf)),
+            };
             let fresh = &buf.filled()[before..];
             if read.is_err() || fresh.is_empty() {
                 this.activity.is_at_end.store(true, Relaxed);
@@ -213,6 +224,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
             let Some(framing) = &mut this.framing else { return Poll::Ready(Ok(())) };
             let followed = framing.follow(fresh);
             this.activity.is_in_head.store(framing.is_in_head(), Relaxed);
+            this.activity.is_in_body.store(framing.is_in_body(), Relaxed);
             let Err(ambiguous) = followed else { return Poll::Ready(Ok(())) };
             buf.set_filled(before + ambiguous.good_bytes);
             // A body that just ends is malformed enough.
@@ -268,6 +280,14 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Watched<S> {
+    /// Waits for the peer to say something; false where it has left. To be called between requests only.
+    pub async fn wakes(&mut self) -> bool {
+        let mut byte = [0];
+        let is_awake = matches!(self.stream.read(&mut byte).await, Ok(1));
+        self.first = is_awake.then_some(byte[0]);
+        is_awake
+    }
+
     /// Says a last word where there is one, and closes in a way that lets the peer read what was said.
     pub async fn close(mut self, last_word: &[u8]) {
         let farewell = async {

@@ -95,6 +95,11 @@ impl Framing {
         self.state == State::Header || self.state == State::RequestLine && !self.line.is_empty()
     }
 
+    /// Whether a head has ended and its body has not.
+    pub fn is_in_body(&self) -> bool {
+        !matches!(self.state, State::RequestLine | State::Header)
+    }
+
     /// Passes over what is no line: how many of the bytes.
     fn skip(&mut self, available: usize) -> Option<usize> {
         let (State::Body(left) | State::Chunk(left)) = self.state else { return None };
@@ -258,6 +263,12 @@ mod tests {
         assert_eq!(follow("GET / HTTP/1.0\r\nHost: t\r\n"), Some(true));
         assert_eq!(follow(&post[..post.len() - 2]), Some(false));
         assert_eq!(follow(&format!("{CHUNKED}5\r\nGE")), Some(false));
+        for (text, is_in_body) in [("", true), ("5", true), ("5\r\nGE", true), ("0\r\n\r\n", false)]
+        {
+            let mut framing = Framing::default();
+            framing.follow(format!("{CHUNKED}{text}").as_bytes()).unwrap();
+            assert_eq!(framing.is_in_body(), is_in_body, "{text:?}");
+        }
     }
 
     #[test]

@@ -19,10 +19,12 @@ use pingora_core::server::ShutdownWatch;
 
 use super::Gateway;
 use super::body::unattended;
-use super::connection::{Activity, Answering, Watch, Watched};
+use super::connection::{Activity, Answering, Limits, Watch, Watched};
 use super::pipeline::handle;
 use crate::observe::connections::Overdue;
 
+/// A connection that has been quiet for so long is kept without hyper.
+const PARK_AFTER: Duration = Duration::from_secs(1);
 /// Headers of a request.
 const MAX_HEADERS: usize = 128;
 /// Bytes of the head of a request.
@@ -37,7 +39,7 @@ const MAX_RESETS: usize = 20;
 const PING_EVERY: Duration = Duration::from_secs(20);
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
 /// TCP asks a quiet peer whether it is there after so long, then so often and so many times.
-const PROBE_AFTER: Duration = Duration::from_secs(60);
+const PROBE_AFTER: Duration = Duration::from_mins(1);
 const PROBE_EVERY: Duration = Duration::from_secs(10);
 const PROBES: usize = 3;
 
@@ -80,19 +82,53 @@ impl ServerApp for GatewayService {
             }
             return None;
         };
+        // Boxed, so that a connection of one kind does not keep room for the other.
         if is_http2 {
-            self.http2(stream, activity, shutdown.clone()).await;
+            Box::pin(self.http2(stream, activity, shutdown.clone())).await;
         } else {
-            self.http1(stream, activity, shutdown.clone()).await;
+            Box::pin(self.http1(stream, activity, shutdown.clone())).await;
         }
         None
     }
 }
 
 impl GatewayService {
-    async fn http1(&self, stream: Stream, activity: Arc<Activity>, shutdown: ShutdownWatch) {
-        let service = self.service(peer(&stream), activity.clone(), None);
-        let io = TokioIo::new(Watched::http1(stream, activity.clone()));
+    /// Serves while the peer has something to say. In between nothing of hyper is kept, whose buffers would be most of what
+    /// an idle connection costs.
+    async fn http1(&self, stream: Stream, activity: Arc<Activity>, mut shutdown: ShutdownWatch) {
+        let peer = peer(&stream);
+        let idle = self.0.settings.connection_limits.idle;
+        let mut patience = idle;
+        let mut io = Watched::http1(stream, activity.clone());
+        loop {
+            let is_awake = tokio::select! {
+                biased;
+                is_awake = io.wakes() => is_awake,
+                () = tokio::time::sleep(patience) => {
+                    self.count(Overdue::Idle);
+                    false
+                }
+                _ = shutdown.changed() => false,
+            };
+            if !is_awake {
+                return;
+            }
+            let served = Box::pin(self.serve(io, peer, activity.clone(), shutdown.clone()));
+            let Some(quiet) = served.await else { return };
+            (io, patience) = (quiet, idle.saturating_sub(PARK_AFTER));
+        }
+    }
+
+    /// Serves requests until the connection is over, or has been quiet for [`PARK_AFTER`]: then it is handed back.
+    async fn serve(
+        &self,
+        io: Watched<Stream>,
+        peer: IpAddr,
+        activity: Arc<Activity>,
+        shutdown: ShutdownWatch,
+    ) -> Option<Watched<Stream>> {
+        let limits = self.0.settings.connection_limits;
+        let limits = Limits { idle: limits.idle.min(PARK_AFTER), ..limits };
         let mut connection = http1::Builder::new()
             .header_read_timeout(None)
             .max_headers(MAX_HEADERS)
@@ -100,19 +136,26 @@ impl GatewayService {
             // One write an answer. (`pipeline_flush` would hold an answer back while the next request is half here, take in a
             // whole answer for a slow reader, and swallow the refusal of a request that is malformed.)
             .writev(false)
-            .serve_connection(io, service);
-        let watch = Watch::new(activity.clone(), self.0.settings.connection_limits);
+            .serve_connection(TokioIo::new(io), self.service(peer, activity.clone(), None));
+        let watch = Watch::new(activity.clone(), limits);
         let end = watched(Pin::new(&mut connection), watch, shutdown, |connection| {
             connection.graceful_shutdown();
         })
         .await;
-        self.count(end);
         let last_word = match end {
-            End::Overdue(Overdue::Head) => HEAD_TOO_LATE,
+            End::Overdue(Overdue::Idle) => return Some(connection.into_parts().io.into_inner()),
+            End::Overdue(overdue) => {
+                self.count(overdue);
+                if overdue != Overdue::Head {
+                    return None;
+                }
+                HEAD_TOO_LATE
+            }
             End::Ended if activity.is_open() => b"",
-            _ => return,
+            End::Ended | End::Stopped => return None,
         };
         Box::pin(connection.into_parts().io.into_inner().close(last_word)).await;
+        None
     }
 
     async fn http2(&self, stream: Stream, activity: Arc<Activity>, shutdown: ShutdownWatch) {
@@ -132,13 +175,13 @@ impl GatewayService {
         let end = watched(connection, watch, shutdown, |connection| {
             connection.graceful_shutdown();
         });
-        self.count(end.await);
+        if let End::Overdue(overdue) = end.await {
+            self.count(overdue);
+        }
     }
 
-    fn count(&self, end: End) {
-        if let End::Overdue(overdue) = end {
-            self.0.observer.metrics().connection_overdue(overdue);
-        }
+    fn count(&self, overdue: Overdue) {
+        self.0.observer.metrics().connection_overdue(overdue);
     }
 
     /// Answers the requests of one connection; `patience`: where each answer has a reader of its own, who may be slow alone.
@@ -159,7 +202,7 @@ impl GatewayService {
             let gateway = gateway.clone();
             let busy = activity.begin();
             // Boxed, so that a connection between two calls does not keep the room for one.
-            let f = async move {
+            Box::pin(async move {
                 let response = handle(&gateway, request, peer, None).await;
                 Ok(response.map(|body| {
                     let body = match patience {
@@ -168,9 +211,7 @@ impl GatewayService {
                     };
                     Answering { body, busy }
                 }))
-            };
-            eprintln!("SIZE {}", std::mem::size_of_val(&f));
-            Box::pin(f)
+            })
         })
     }
 }
