@@ -91,7 +91,7 @@ fn a_storm_costs_no_call_mixes_nothing_and_leaves_no_memory() {
             for i in 1..=TREES_PER_CYCLE {
                 let n = cycle * TREES_PER_CYCLE + i;
                 write(tree.root(), n);
-                if n % 7 == 0 {
+                if n.is_multiple_of(7) {
                     // Left to the watch.
                     std::thread::sleep(std::time::Duration::from_millis(20));
                     continue;
