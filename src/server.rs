@@ -16,6 +16,7 @@ use crate::admin::{Admin, token};
 use crate::definitions::problem::Problem;
 use crate::gateway::Gateway;
 use crate::gateway::leave::Leave;
+use crate::gateway::open_files;
 use crate::live::reload::Live;
 use crate::live::upkeep;
 use crate::live::watch::Watch;
@@ -147,7 +148,7 @@ pub fn serve(settings: &Settings, start: Start) -> Result<(), ServeError> {
         audit: Some(audit.clone()),
         attempts: Attempts::new(settings.max_auth_failures_per_minute),
         leave: Leave::default(),
-        settings: settings.gateway.clone(),
+        settings: open_files::fit(settings.gateway.clone()),
     });
     let admin = Arc::new(Admin {
         gateway: gateway.clone(),

@@ -10,11 +10,15 @@ use serde::Deserialize;
 use crate::access::mask_key;
 use crate::definitions::interface::parse_network;
 use crate::gateway::GatewaySettings;
+use crate::gateway::connection::Limits;
 use crate::observe::log::{DEFAULT_FILTER, LogFormat};
 use crate::store::audit::AuditSettings;
 
 /// The file at the root.
 const FILE: &str = "tidegate.yaml";
+/// Waits for peers, in milliseconds: none is so short that nobody could keep it, or beyond what clocks can add.
+const MIN_WAIT_MS: u64 = 1;
+const MAX_WAIT_MS: u64 = 86_400_000;
 
 /// Settings as given: by flags and variables, or in the file, which has the same names with `_` for `-`.
 #[derive(Clone, Debug, Default, Deserialize, clap::Args)]
@@ -74,6 +78,21 @@ pub struct Given {
     /// Which log lines are written, such as `info,access=info`
     #[arg(long, env = "TIDEGATE_LOG", value_name = "FILTER")]
     log: Option<String>,
+    /// Longest wait for the whole head of a request, in milliseconds [default: 10000]
+    #[arg(long, env = "TIDEGATE_HEADER_TIMEOUT_MS", value_name = "MS")]
+    header_timeout_ms: Option<u64>,
+    /// Longest wait for the whole body of a request, in milliseconds [default: 15000]
+    #[arg(long, env = "TIDEGATE_BODY_TIMEOUT_MS", value_name = "MS")]
+    body_timeout_ms: Option<u64>,
+    /// Longest time that a connection may lie idle, in milliseconds [default: 75000]
+    #[arg(long, env = "TIDEGATE_IDLE_TIMEOUT_MS", value_name = "MS")]
+    idle_timeout_ms: Option<u64>,
+    /// Longest time in which a reader takes nothing of an answer, in milliseconds [default: 30000]
+    #[arg(long, env = "TIDEGATE_WRITE_TIMEOUT_MS", value_name = "MS")]
+    write_timeout_ms: Option<u64>,
+    /// Open connections on the data address; more are refused [default: 16384]
+    #[arg(long, env = "TIDEGATE_MAX_CONNECTIONS", value_name = "COUNT")]
+    max_connections: Option<usize>,
 }
 
 /// Settings, decided.
@@ -181,7 +200,20 @@ impl Given {
                     .max_body_bytes
                     .or(file.max_body_bytes)
                     .unwrap_or(defaults.max_body_bytes),
-                ..defaults
+                body_timeout: wait(self.body_timeout_ms.or(file.body_timeout_ms))
+                    .unwrap_or(defaults.body_timeout),
+                connection_limits: Limits {
+                    head: wait(self.header_timeout_ms.or(file.header_timeout_ms))
+                        .unwrap_or(defaults.connection_limits.head),
+                    idle: wait(self.idle_timeout_ms.or(file.idle_timeout_ms))
+                        .unwrap_or(defaults.connection_limits.idle),
+                    write: wait(self.write_timeout_ms.or(file.write_timeout_ms))
+                        .unwrap_or(defaults.connection_limits.write),
+                },
+                max_connections: self
+                    .max_connections
+                    .or(file.max_connections)
+                    .unwrap_or(defaults.max_connections),
             },
             audit: AuditSettings {
                 retention_days: self
@@ -192,6 +224,11 @@ impl Given {
             },
         })
     }
+}
+
+/// A wait as given, at least [`MIN_WAIT_MS`] and at most [`MAX_WAIT_MS`].
+fn wait(given_ms: Option<u64>) -> Option<Duration> {
+    given_ms.map(|ms| Duration::from_millis(ms.clamp(MIN_WAIT_MS, MAX_WAIT_MS)))
 }
 
 fn read(path: &Path) -> Result<Given, SettingsError> {

@@ -2,9 +2,10 @@
 
 use std::net::IpAddr;
 
-use http::header::{HOST, ORIGIN, TRANSFER_ENCODING};
+use http::header::{EXPECT, HOST, ORIGIN};
 use http::request::Parts;
-use http::{HeaderMap, Version};
+use http::uri::Authority;
+use http::{HeaderMap, Method, Version};
 use ipnet::IpNet;
 
 use super::GatewaySettings;
@@ -51,21 +52,42 @@ fn contains(networks: &[IpNet], ip: IpAddr) -> bool {
     networks.iter().any(|network| network.contains(&ip))
 }
 
-/// Whether a request is framed in one way only, so that no proxy before us can have read another one in it.
+/// Whether a request is addressed in one way only, so that no proxy before us can have read another one in it. Where it ends
+/// was decided before, see `framing.rs`.
 ///
 /// # Errors
-/// Without exactly one `Host` where HTTP/1.1 wants it, or with a transfer coding that is not taken off.
+/// Without exactly one sane `Host` where HTTP/1.1 wants it, with a target of another host, or with an expectation that
+/// nobody here meets.
 pub fn check_framing(parts: &Parts) -> Result<(), ApiError> {
-    let has_host =
-        parts.version != Version::HTTP_11 || parts.headers.get_all(HOST).iter().count() == 1;
-    let mut codings = parts.headers.get_all(TRANSFER_ENCODING).iter();
-    let is_plain =
-        codings.next().is_none_or(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked"))
-            && codings.next().is_none();
-    if has_host && is_plain {
-        return Ok(());
+    let malformed = || ApiError::new(Code::InvalidParam, Message::MalformedRequest);
+    if parts.method == Method::CONNECT {
+        return Err(malformed().with_status(405));
     }
-    Err(ApiError::new(Code::InvalidParam, Message::MalformedRequest))
+    if !is_addressed_once(parts) {
+        return Err(malformed());
+    }
+    match parts.headers.get(EXPECT) {
+        Some(value) if !value.as_bytes().eq_ignore_ascii_case(b"100-continue") => {
+            Err(malformed().with_status(417))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn is_addressed_once(parts: &Parts) -> bool {
+    let mut hosts = parts.headers.get_all(HOST).iter();
+    let (host, is_only) = (hosts.next(), hosts.next().is_none());
+    let Some(host) = host else { return parts.version != Version::HTTP_11 };
+    let host = host.to_str().unwrap_or("?");
+    let is_sane = host.is_empty() || host.parse().is_ok_and(|host| is_plain(&host));
+    let target = parts.uri.authority().map(Authority::as_str);
+    is_only && is_sane && target.is_none_or(|target| target.eq_ignore_ascii_case(host))
+}
+
+/// A host without a user, and with a port that is one.
+fn is_plain(authority: &Authority) -> bool {
+    let port = authority.as_str().strip_prefix(authority.host());
+    port.is_some_and(|port| port.is_empty() || port == ":" || authority.port_u16().is_some())
 }
 
 /// Whether the address may call the interface.

@@ -1,5 +1,6 @@
 //! From parameters to an answer: the cache, the query, the check against the schema.
 
+use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -8,7 +9,9 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
+use parking_lot::Mutex;
 use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
 use tokio::time::Sleep;
 
 use super::error::ApiError;
@@ -44,7 +47,31 @@ type Run = BoxFuture<'static, Result<Answer, (bool, Failure)>>;
 pub struct Running {
     first: Option<Bytes>,
     chunks: mpsc::Receiver<Bytes>,
-    run: Option<Run>,
+    /// Nothing once it has ended, or was ended at its deadline.
+    run: Arc<Mutex<Option<Run>>>,
+    is_over: bool,
+    ending: AbortHandle,
+}
+
+impl Running {
+    /// An answer that leaves in parts. A reader that stalls polls nothing, so the deadline is kept by a task beside it.
+    fn new(first: Bytes, chunks: mpsc::Receiver<Bytes>, run: Run, until: Instant) -> Self {
+        let run = Arc::new(Mutex::new(Some(run)));
+        let late = run.clone();
+        let ending = tokio::spawn(async move {
+            tokio::time::sleep_until(until.into()).await;
+            drop(late.lock().take());
+        });
+        Self { first: Some(first), chunks, run, is_over: false, ending: ending.abort_handle() }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.ending.abort();
+        // The task's own share of it may live on for a moment.
+        drop(self.run.lock().take());
+    }
 }
 
 /// Answers a call from the cache or the datasource.
@@ -122,7 +149,7 @@ async fn direct(exchange: &Exchange, call: Call) -> Result<Answered, ApiError> {
     let late = || ApiError::from(EngineError::Timeout);
     if must_check(&interface, call.format) {
         let whole = std::pin::pin!(execute::whole(&call, MAX_CHECKED_BYTES));
-        let answer = in_time(call.deadline, whole).await.ok_or_else(late)??;
+        let answer = in_time(deadline, whole).await.ok_or_else(late)??;
         return Ok(whole_answer(answer, Vec::new()));
     }
     let (sender, mut chunks) = mpsc::channel(CHANNEL_CHUNKS);
@@ -141,7 +168,7 @@ async fn direct(exchange: &Exchange, call: Call) -> Result<Answered, ApiError> {
             }
             Ok(answered)
         }
-        Some(first) = chunks.recv() => Ok(Answered::Parts(Running { first: Some(first), chunks, run: Some(run) })),
+        Some(first) = chunks.recv() => Ok(Answered::Parts(Running::new(first, chunks, run, deadline + GRACE))),
     }
 }
 
@@ -149,7 +176,7 @@ async fn direct(exchange: &Exchange, call: Call) -> Result<Answered, ApiError> {
 /// timer is only set for what goes on after it.
 async fn in_time<F: Future + ?Sized>(deadline: Instant, mut run: Pin<&mut F>) -> Option<F::Output> {
     let mut grace: Option<Pin<Box<Sleep>>> = None;
-    std::future::poll_fn(|context| {
+    poll_fn(|context| {
         if let Poll::Ready(output) = run.as_mut().poll(context) {
             return Poll::Ready(Some(output));
         }
@@ -253,12 +280,20 @@ async fn next(running: &mut Running) -> Step {
     if let Some(first) = running.first.take() {
         return Step::Chunk(first);
     }
-    let Some(run) = &mut running.run else { return Step::Nothing };
+    if running.is_over {
+        return Step::Nothing;
+    }
+    let run = running.run.clone();
+    let ended = poll_fn(|cx| match run.lock().as_mut() {
+        Some(run) => run.as_mut().poll(cx),
+        None => Poll::Ready(Err((true, Failure::Engine(EngineError::Timeout)))),
+    });
     tokio::select! {
         biased;
         Some(chunk) = running.chunks.recv() => Step::Chunk(chunk),
-        ended = run => {
-            running.run = None;
+        ended = ended => {
+            running.is_over = true;
+            drop(running.run.lock().take());
             match ended {
                 Ok(mut answer) => {
                     // What the run sent in its last step comes before its tail.

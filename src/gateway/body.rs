@@ -3,6 +3,7 @@
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use async_compression::Level;
 use async_compression::tokio::bufread::{BrotliEncoder, GzipEncoder, ZstdEncoder};
@@ -10,6 +11,8 @@ use bytes::Bytes;
 use futures::{Stream, StreamExt};
 use http_body::{Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::sync::mpsc;
+use tokio::time::timeout;
 use tokio_util::io::{ReaderStream, StreamReader};
 
 use super::negotiate::Encoding;
@@ -87,6 +90,33 @@ pub async fn compress(body: Body, encoding: Option<Encoding>) -> (Body, Option<E
         }
         Body::Stream(parts) => (in_parts(parts, encoding), Some(encoding)),
     }
+}
+
+/// A body whose parts are dropped, and its query with them, when nobody takes one for longer than `patience`. For readers
+/// who cannot be watched on their connection: a stream of HTTP/2 can stall alone.
+pub fn unattended(body: Body, patience: Duration) -> Body {
+    let Body::Stream(mut parts) = body else { return body };
+    // `None` is the end; without it the body broke off.
+    let (sender, receiver) = mpsc::channel::<Option<io::Result<Bytes>>>(1);
+    tokio::spawn(async move {
+        loop {
+            let part = tokio::select! {
+                part = parts.next() => part,
+                () = sender.closed() => return,
+            };
+            let is_last = !matches!(part, Some(Ok(_)));
+            let taken = timeout(patience, sender.send(part)).await;
+            if is_last || !matches!(taken, Ok(Ok(()))) {
+                return;
+            }
+        }
+    });
+    let parts = futures::stream::unfold(receiver, |mut receiver| async {
+        let late = || io::Error::new(io::ErrorKind::TimedOut, "nobody took the answer");
+        let part = receiver.recv().await.unwrap_or_else(|| Some(Err(late())));
+        part.map(|part| (part, receiver))
+    });
+    Body::Stream(parts.boxed())
 }
 
 fn in_parts(parts: Parts, encoding: Encoding) -> Body {

@@ -120,8 +120,8 @@ impl Message {
                 "这些参数会产生无条件查询，请至少提供一个筛选条件。",
             ),
             Self::MalformedRequest => pair(
-                "The request needs one Host header, and no transfer coding but chunked.",
-                "请求必须有且只有一个 Host 头，传输编码只支持 chunked。",
+                "The request needs one Host header, which must name the host of its target, and no expectation but 100-continue.",
+                "请求必须有且只有一个 Host 头，且与目标地址的主机一致；Expect 只支持 100-continue。",
             ),
             Self::MalformedQuery => pair(
                 "The address is not valid percent-encoded UTF-8.",

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use self::connection::Limits;
 use crate::access::attempts::Attempts;
 use crate::live::reload::Live;
 use crate::observe::Observer;
@@ -15,13 +16,16 @@ use leave::Leave;
 pub mod admit;
 pub mod answer;
 pub mod body;
+pub mod connection;
 pub mod error;
 pub mod exchange;
 pub mod explain;
+pub mod framing;
 pub mod input;
 pub mod leave;
 pub mod messages;
 pub mod negotiate;
+pub mod open_files;
 pub mod openapi;
 pub mod pipeline;
 pub mod respond;
@@ -40,6 +44,10 @@ pub struct GatewaySettings {
     pub max_body_bytes: usize,
     /// Longest wait for a request body.
     pub body_timeout: Duration,
+    /// How long a connection may do one thing.
+    pub connection_limits: Limits,
+    /// Open connections; more are refused.
+    pub max_connections: usize,
 }
 
 impl Default for GatewaySettings {
@@ -49,6 +57,12 @@ impl Default for GatewaySettings {
             trusted_networks: Vec::new(),
             max_body_bytes: 1 << 20,
             body_timeout: Duration::from_secs(15),
+            connection_limits: Limits {
+                head: Duration::from_secs(10),
+                idle: Duration::from_secs(75),
+                write: Duration::from_secs(30),
+            },
+            max_connections: 16_384,
         }
     }
 }

@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use http::header::{
-    AGE, ALLOW, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_TYPE, ETAG,
-    IF_NONE_MATCH, LINK, RETRY_AFTER, VARY, WWW_AUTHENTICATE,
+    AGE, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_TYPE,
+    ETAG, IF_NONE_MATCH, LINK, RETRY_AFTER, VARY, WWW_AUTHENTICATE,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
 
@@ -177,6 +177,10 @@ fn refusal(exchange: &Exchange, error: &ApiError, body: Bytes) -> Response<Body>
     }
     if let Some(after) = error.retry_after {
         headers.insert(RETRY_AFTER, HeaderValue::from(seconds(after)));
+    }
+    if error.message == Message::MalformedRequest {
+        // Whoever sent it may have meant another one, so nothing behind it is taken for a request.
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
     if error.code == Code::Unauthorized {
         headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

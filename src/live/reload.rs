@@ -17,6 +17,9 @@ use crate::definitions::problem::{Place, Problem, ProblemCode};
 use crate::observe::Observer;
 use crate::observe::event::{DefinitionCounts, Event, ReloadFinished};
 
+/// How much later a tree that has become smaller is read again.
+const SHRUNK_DELAY: Duration = Duration::from_millis(100);
+
 /// The generation that serves, and what the last reload found.
 pub struct Live {
     root: PathBuf,
@@ -36,6 +39,8 @@ pub struct LastReload {
     pub ok: bool,
     /// Hash of the tree it looked at.
     pub hash: String,
+    /// Files of that tree.
+    pub files: usize,
     pub revision: String,
     pub duration: Duration,
     /// Problems, errors and warnings.
@@ -98,19 +103,30 @@ impl Live {
     pub fn reload(&self) -> LastReload {
         let started = Instant::now();
         let _one = self.reloading.lock();
-        self.take(&load_settled(&self.root), started)
+        self.take(&self.look(), started)
     }
 
     /// Reloads if content or commit differ from what the last reload looked at.
     pub fn reload_if_changed(&self) -> Option<LastReload> {
         let started = Instant::now();
         let _one = self.reloading.lock();
-        let tree = load_settled(&self.root);
+        let tree = self.look();
         let last = self.last();
         if (&tree.hash, &tree.revision) == (&last.hash, &last.revision) {
             return None;
         }
         Some(self.take(&tree, started))
+    }
+
+    /// Reads the tree; once more, a little later, where it has become smaller: a folder that is being replaced is not there
+    /// for a moment.
+    fn look(&self) -> Tree {
+        let tree = load_settled(&self.root);
+        if tree.files.len() >= self.last.lock().files {
+            return tree;
+        }
+        std::thread::sleep(SHRUNK_DELAY);
+        load_settled(&self.root)
     }
 
     /// Swaps a tree in if it is good, and reports what came of it.
@@ -200,6 +216,7 @@ impl LastReload {
             at: Timestamp::now(),
             ok,
             hash: tree.hash.clone(),
+            files: tree.files.len(),
             revision: tree.revision.clone(),
             duration: started.elapsed(),
             problems,

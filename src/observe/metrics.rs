@@ -13,6 +13,7 @@ use prometheus::proto::MetricFamily;
 use prometheus::{IntCounter, IntGauge, Registry, TextEncoder};
 
 use super::code::Code;
+use super::connections::Connections;
 use super::event::{
     BreakerState, CacheState, DefinitionCounts, Denial, QueryOutcome, ReloadFinished,
 };
@@ -75,6 +76,7 @@ pub struct DatasourceGauges {
 pub struct Metrics {
     registry: Registry,
     pub(super) in_flight: IntGauge,
+    pub(super) connections: Connections,
     denials: [IntCounter; Denial::COUNT],
     unknown: Arc<InterfaceMetrics>,
     interfaces: Mutex<BTreeMap<(String, String), Arc<InterfaceMetrics>>>,
@@ -117,6 +119,7 @@ impl Metrics {
         }
         register(Box::new(ProcessCollector::for_self()));
         Self {
+            connections: Connections::new(&registry),
             registry,
             in_flight,
             denials,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 pub mod code;
+pub mod connections;
 pub mod event;
 mod exposition;
 pub mod key_sets;

@@ -23,7 +23,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::ServeError;
 use crate::gateway::Gateway;
-use crate::gateway::service::GatewayService;
+use crate::gateway::service::{GatewayService, endpoint};
 use crate::settings::Settings;
 
 /// Longest time in which tasks end once they are not waited for any more.
@@ -58,8 +58,8 @@ impl DataAddress {
         // pingora takes a listener that it finds under the name of the address instead of opening one.
         let address = settings.listen.to_string();
         match &settings.tls {
-            None => service.add_tcp(&address),
-            Some((cert, key)) => service.add_tls_with_settings(&address, None, tls(cert, key)?),
+            None => service.add_listener(endpoint(&address)),
+            Some((cert, key)) => service.add_listener(endpoint(&address).tls(tls(cert, key)?)),
         }
         listener.set_nonblocking(true)?;
         let mut listeners = Fds::new();

@@ -1,4 +1,4 @@
-//! HTTP manners: framing that two readers could read in two ways, connections, and what stays out of the log.
+//! HTTP manners: connections, credentials, and what stays out of the log.
 
 use crate::support::raw::Raw;
 use crate::support::{KEY, Tidegate, Tree, eventually};
@@ -10,53 +10,6 @@ fn serve() -> (Tree, Tidegate) {
     tree.interface("code: post\ndatasource_id: lite\nmethod: POST\nparameters: [{name: x, type: integer}]\nquery_template: 'SELECT :x AS x'\n");
     let gateway = tree.serve();
     (tree, gateway)
-}
-
-#[derive(Clone, Copy, PartialEq)]
-enum End {
-    Stays,
-    Closes,
-}
-
-#[test]
-fn a_request_is_framed_in_one_way() {
-    let (_tree, gateway) = serve();
-    let head = format!("POST /data-api/post HTTP/1.1\r\nX-API-Key: {KEY}\r\n");
-    use End::{Closes, Stays};
-    let chunked = "7\r\n{\"x\":1}\r\n0\r\n\r\n";
-    let cases = [
-        ("Host: t\r\nContent-Length: 7\r\n\r\n{\"x\":1}", (200, Stays)),
-        ("Host: t\r\nTransfer-Encoding: Chunked\r\n\r\n@", (200, Stays)),
-        ("Content-Length: 7\r\n\r\n{\"x\":1}", (400, Stays)),
-        ("Host: t\r\nHost: u\r\nContent-Length: 7\r\n\r\n{\"x\":1}", (400, Stays)),
-        ("Host: t\r\nContent-Length: 7\r\nContent-Length: 8\r\n\r\n{\"x\":1}", (400, Closes)),
-        ("Host: t\r\nContent-Length: +7\r\n\r\n{\"x\":1}", (400, Closes)),
-        ("Host: t\r\nTransfer-Encoding: gzip, chunked\r\n\r\n@", (400, Stays)),
-        ("Host: t\r\nTransfer-Encoding: chunked, identity\r\n\r\n@", (400, Closes)),
-        ("Host: t\r\nTransfer-Encoding: xchunked\r\n\r\n@", (400, Closes)),
-        // By the chunks alone, and the connection is closed: nothing behind them is a request.
-        (
-            "Host: t\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n@GET /data-api/get HTTP/1.1\r\nHost: t\r\n\r\n",
-            (200, Closes),
-        ),
-        (
-            "Host: t\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n@GET /data-api/get HTTP/1.1\r\nHost: t\r\n\r\n",
-            (200, Closes),
-        ),
-    ];
-    for (rest, (status, end)) in cases {
-        let mut raw = Raw::connect(&gateway);
-        raw.send(format!("{head}{}", rest.replace('@', chunked)));
-        assert_eq!(raw.answer().unwrap().status, status, "{rest:?}");
-        if end == Stays {
-            raw.request("GET /data-api/get", "");
-        }
-        assert_eq!(
-            raw.answer().map(|answer| answer.status),
-            (end == Stays).then_some(200),
-            "{rest:?}"
-        );
-    }
 }
 
 #[test]

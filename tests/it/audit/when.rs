@@ -1,10 +1,7 @@
 //! When a record is there: before the answer, soon, or never.
 
-use std::collections::HashSet;
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::process::Command;
-use std::sync::Mutex;
 
 use super::{call, count, open, record_of, tree};
 use crate::support::{KEY, eventually};
@@ -78,42 +75,4 @@ fn a_caller_that_goes_away_leaves_a_record() {
     eventually("the query ends", || {
         gateway.metric("tidegate_datasource_in_flight{datasource=\"lite\"}") == Some(0.0)
     });
-}
-
-#[test]
-fn a_kill_loses_no_acknowledged_record() {
-    let tree = tree();
-    let gateway = tree.serve();
-    let acknowledged: Mutex<HashSet<String>> = Mutex::default();
-    std::thread::scope(|scope| {
-        for caller in 0..CALLERS {
-            let (url, acknowledged) = (gateway.data_url("/data-api/strict"), &acknowledged);
-            scope.spawn(move || {
-                let agent = ureq::Agent::new_with_defaults();
-                for i in 0.. {
-                    let id = format!("{caller}-{i}");
-                    let call =
-                        agent.get(&url).header("x-api-key", KEY).header("x-request-id", &id).call();
-                    // The process is gone.
-                    let Ok(mut answer) = call else { return };
-                    if answer.body_mut().read_to_string().is_ok() {
-                        acknowledged.lock().unwrap().insert(id);
-                    }
-                }
-            });
-        }
-        eventually("many were answered", || acknowledged.lock().unwrap().len() > 300);
-        let killed = Command::new("kill").args(["-KILL", &gateway.child.id().to_string()]).status();
-        assert!(killed.unwrap().success());
-    });
-    drop(gateway);
-    // Opened by the next process, as after a crash.
-    let next = tree.serve();
-    let store = open(&tree);
-    let mut statement = store.prepare("SELECT request_id FROM audit").unwrap();
-    let stored: HashSet<String> =
-        statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
-    let lost: Vec<_> = acknowledged.lock().unwrap().difference(&stored).cloned().collect();
-    assert!(lost.is_empty(), "lost: {lost:?}");
-    assert_eq!(call(&next, "/data-api/strict", "after"), 200);
 }

@@ -141,7 +141,17 @@ fn tls_and_http2_are_handed_over_as_well() {
     let (cert, key) = (tree.root().join("cert.pem"), tree.root().join("key.pem"));
     let (cert, key) = (cert.to_str().unwrap(), key.to_str().unwrap());
     let made = Command::new("openssl")
-        .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"])
+        .args([
+            "req",
+            "-x509",
+            "-newkey",
+            "rsa:2048",
+            "-nodes",
+            "-days",
+            "2",
+            "-subj",
+            "/CN=localhost",
+        ])
         .args(["-keyout", key, "-out", cert])
         .output()
         .unwrap();

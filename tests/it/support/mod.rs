@@ -380,6 +380,13 @@ impl Drop for Tidegate {
     }
 }
 
+/// Memory of the process by its name in `/proc`: `VmRSS` now, `VmHWM` at most so far.
+pub fn memory_kb(gateway: &Tidegate, name: &str) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{}/status", gateway.child.id())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
+}
+
 /// Waits until something holds.
 pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     let until = Instant::now() + PATIENCE;

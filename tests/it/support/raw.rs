@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpStream};
+use std::time::Duration;
 
 use super::{Answer, KEY, PATIENCE, Tidegate};
 
@@ -33,6 +34,12 @@ impl Raw {
     /// Sends the head of a request with the test key, and its end.
     pub fn request(&mut self, line: &str, headers: &str) -> bool {
         self.send(format!("{line} HTTP/1.1\r\nHost: t\r\nX-API-Key: {KEY}\r\n{headers}\r\n"))
+    }
+
+    /// From now on neither reading nor sending waits longer than this; an answer that does not come is `None`.
+    pub fn give_up_after(&self, time: Duration) {
+        self.stream.set_read_timeout(Some(time)).unwrap();
+        self.stream.set_write_timeout(Some(time)).unwrap();
     }
 
     /// No more is sent.
