@@ -25,6 +25,7 @@ use crate::admin::router::router;
 use crate::admin::{Admin, token};
 use crate::definitions::problem::Problem;
 use crate::gateway::Gateway;
+use crate::gateway::calls::Calls;
 use crate::gateway::service::GatewayService;
 use crate::live::reload::Live;
 use crate::live::upkeep;
@@ -114,6 +115,7 @@ pub fn serve(settings: &Settings) -> Result<(), ServeError> {
         observer: observer.clone(),
         audit: Some(audit.clone()),
         attempts: Attempts::new(settings.max_auth_failures_per_minute),
+        calls: Calls::new(settings.gateway.max_in_flight),
         settings: settings.gateway.clone(),
     });
     let admin = Arc::new(Admin {

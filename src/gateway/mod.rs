@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use self::calls::Calls;
 use crate::access::attempts::Attempts;
 use crate::live::reload::Live;
 use crate::observe::Observer;
@@ -14,6 +15,7 @@ use crate::store::audit::AuditLog;
 pub mod admit;
 pub mod answer;
 pub mod body;
+pub mod calls;
 pub mod error;
 pub mod exchange;
 pub mod explain;
@@ -38,6 +40,8 @@ pub struct GatewaySettings {
     pub max_body_bytes: usize,
     /// Longest wait for a request body.
     pub body_timeout: Duration,
+    /// Calls that are worked on at once; more are refused.
+    pub max_in_flight: usize,
 }
 
 impl Default for GatewaySettings {
@@ -47,6 +51,7 @@ impl Default for GatewaySettings {
             trusted_networks: Vec::new(),
             max_body_bytes: 1 << 20,
             body_timeout: Duration::from_secs(15),
+            max_in_flight: 2_048,
         }
     }
 }
@@ -60,6 +65,8 @@ pub struct Gateway {
     pub audit: Option<AuditLog>,
     /// Failed attempts to say who calls, across reloads.
     pub attempts: Attempts,
+    /// Those being worked on, of at most `settings.max_in_flight`.
+    pub calls: Calls,
     pub settings: GatewaySettings,
 }
 
