@@ -19,7 +19,8 @@ use super::EngineError;
 /// but overload.
 const STANDING_AFTER: Duration = Duration::from_millis(100);
 const STANDING_AFTER_AT_MOST: Duration = Duration::from_secs(10);
-/// Bounds of how long a query waits under overload; between them it is the usual time of a query.
+/// Bounds of how long a query waits under overload; between them it is the usual time of a query and a quarter, so that
+/// places that become free together still find somebody waiting.
 const LEAST_PATIENCE: Duration = Duration::from_millis(5);
 const MOST_PATIENCE: Duration = Duration::from_secs(5);
 /// How often one who waits looks around.
@@ -224,7 +225,7 @@ impl Lane {
     fn patience(&self) -> Duration {
         match self.typical_us.load(Relaxed) {
             0 => MOST_PATIENCE,
-            typical => Duration::from_micros(typical).clamp(LEAST_PATIENCE, MOST_PATIENCE),
+            us => Duration::from_micros(us + us / 4).clamp(LEAST_PATIENCE, MOST_PATIENCE),
         }
     }
 
@@ -354,8 +355,8 @@ mod tests {
         let lane = Lane::new(4, 100, Instant::now());
         assert_eq!(lane.patience(), MOST_PATIENCE);
         (0..200).for_each(|_| lane.note(Duration::from_millis(50)));
-        assert!((45..=50).contains(&lane.patience().as_millis()));
-        assert_eq!(lane.expected_wait(8).as_millis(), 2 * lane.patience().as_millis());
+        assert!((60..=63).contains(&lane.patience().as_millis()));
+        assert!((98..=100).contains(&lane.expected_wait(8).as_millis()));
         (0..200).for_each(|_| lane.note(Duration::from_micros(10)));
         assert_eq!(lane.patience(), LEAST_PATIENCE);
         lane.note(Duration::from_hours(1));
