@@ -15,6 +15,7 @@ use crate::access::mask_key::MaskKey;
 use crate::admin::{Admin, token};
 use crate::definitions::problem::Problem;
 use crate::gateway::Gateway;
+use crate::gateway::calls::Calls;
 use crate::gateway::leave::Leave;
 use crate::gateway::open_files;
 use crate::live::reload::Live;
@@ -149,6 +150,7 @@ pub fn serve(settings: &Settings, start: Start) -> Result<(), ServeError> {
         attempts: Attempts::new(settings.max_auth_failures_per_minute),
         leave: Leave::default(),
         settings: open_files::fit(settings.gateway.clone()),
+        calls: Calls::new(settings.gateway.max_in_flight),
     });
     let admin = Arc::new(Admin {
         gateway: gateway.clone(),

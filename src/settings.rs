@@ -57,6 +57,9 @@ pub struct Given {
     /// Largest request body, in bytes [default: 1048576]
     #[arg(long, env = "TIDEGATE_MAX_BODY_BYTES", value_name = "BYTES")]
     max_body_bytes: Option<usize>,
+    /// Calls worked on at once; more are refused with 503 [default: 2048]
+    #[arg(long, env = "TIDEGATE_MAX_IN_FLIGHT", value_name = "COUNT")]
+    max_in_flight: Option<usize>,
     /// Calls with bad credentials from one address, a minute; 0: any number [default: 120]
     #[arg(long, env = "TIDEGATE_MAX_AUTH_FAILURES_PER_MINUTE", value_name = "COUNT")]
     max_auth_failures_per_minute: Option<u32>,
@@ -214,6 +217,10 @@ impl Given {
                     .max_connections
                     .or(file.max_connections)
                     .unwrap_or(defaults.max_connections),
+                max_in_flight: positive(
+                    "max_in_flight",
+                    self.max_in_flight.or(file.max_in_flight).unwrap_or(defaults.max_in_flight),
+                )?,
             },
             audit: AuditSettings {
                 retention_days: self
@@ -241,6 +248,13 @@ fn read(path: &Path) -> Result<Given, SettingsError> {
         return Ok(Given::default());
     }
     serde_saphyr::from_str(&text).map_err(|error| SettingsError::File(error.to_string()))
+}
+
+fn positive(name: &'static str, count: usize) -> Result<usize, SettingsError> {
+    if count > 0 {
+        return Ok(count);
+    }
+    Err(SettingsError::Value { name, reason: "it must be 1 or more".to_owned() })
 }
 
 fn networks(name: &'static str, texts: Option<Vec<String>>) -> Result<Vec<IpNet>, SettingsError> {
@@ -276,5 +290,8 @@ mod tests {
         assert!(matches!(Given::default().decide(dir.path()), Err(SettingsError::File(_))));
         std::fs::write(dir.path().join(FILE), "trusted_networks: [nowhere]\n").unwrap();
         assert!(matches!(Given::default().decide(dir.path()), Err(SettingsError::Value { .. })));
+        std::fs::write(dir.path().join(FILE), "max_in_flight: 0\n").unwrap();
+        let error = Given::default().decide(dir.path()).unwrap_err();
+        assert!(matches!(error, SettingsError::Value { name: "max_in_flight", .. }));
     }
 }

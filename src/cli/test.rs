@@ -15,6 +15,7 @@ use crate::access::attempts::Attempts;
 use crate::access::principal::Principal;
 use crate::definitions::snapshot::Interface;
 use crate::definitions::spec::interface::{Expect, TestCase};
+use crate::gateway::calls::Calls;
 use crate::gateway::explain::caller;
 use crate::gateway::leave::Leave;
 use crate::gateway::pipeline::{TestRun, handle};
@@ -74,6 +75,7 @@ pub fn run(arguments: &Arguments) -> ExitCode {
         audit: None,
         attempts: Attempts::new(0),
         leave: Leave::default(),
+        calls: Calls::new(GatewaySettings::default().max_in_flight),
         settings: GatewaySettings::default(),
     });
     let generation = live.current();

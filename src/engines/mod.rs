@@ -6,8 +6,11 @@ use std::time::{Duration, Instant};
 pub use crate::sql::bind::{Bind, offset_text};
 pub use crate::sql::dialect::Dialect;
 
+mod any;
 pub mod breaker;
 pub mod catalog;
+pub mod gate;
+mod health;
 mod leftovers;
 pub mod mysql;
 pub mod postgres;
@@ -176,6 +179,20 @@ pub trait Engine: Send + Sync + 'static {
 
     /// Whether the database answers: connects where needed and asks for nothing.
     fn ping(&self, deadline: Instant) -> impl Future<Output = Result<(), EngineError>> + Send;
+
+    /// Whether the database gives a sign of life on a connection of its own beside the pool, whose connections may all be
+    /// at work. Bounded by its caller.
+    fn check(&self) -> impl Future<Output = Result<(), EngineError>> + Send;
+
+    /// Whether `query` would run beside others on one connection.
+    fn shares(&self, _query: &Query) -> bool {
+        false
+    }
+
+    /// How many queries that do not share can run at once.
+    fn max_alone(&self) -> usize {
+        self.stats().max
+    }
 
     /// The state of its connections.
     fn stats(&self) -> PoolStats;

@@ -4,57 +4,30 @@ use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
-use tokio::sync::{Semaphore, SemaphorePermit};
 
-use super::breaker::{Breaker, State};
+use super::any::{AnyEngine, with_engine};
 use super::catalog::Shapes;
-use super::mysql::MySql;
-use super::postgres::Postgres;
-use super::sqlite::Sqlite;
+use super::gate::{self, Gate, Pass};
+use super::health::Health;
 use super::{Column, Dialect, Done, Engine, EngineConfig, EngineError, PoolStats, Query, RowSink};
 use crate::definitions::problem::{Problem, ProblemCode};
 use crate::definitions::secret::{self, SecretText};
 use crate::definitions::snapshot::Datasource;
 use crate::observe::Observer;
-use crate::observe::event::{BreakerState, Event, QueryOutcome};
+use crate::observe::event::{Event, QueryOutcome};
 use crate::observe::metrics::DatasourceGauges;
 use crate::observe::series::DatasourceMetrics;
-
-/// When to come back where the queue is full.
-const BUSY_RETRY_AFTER: Duration = Duration::from_secs(1);
-
-enum AnyEngine {
-    Sqlite(Sqlite),
-    Postgres(Postgres),
-    MySql(MySql),
-}
-
-/// Runs the same call on whichever engine it is.
-macro_rules! with_engine {
-    ($any:expr, $engine:ident => $call:expr) => {
-        match $any {
-            AnyEngine::Sqlite($engine) => $call,
-            AnyEngine::Postgres($engine) => $call,
-            AnyEngine::MySql($engine) => $call,
-        }
-    };
-}
 
 /// A datasource at work: its engine behind its limits and its breaker.
 pub struct Source {
     id: String,
-    engine: AnyEngine,
+    engine: Arc<AnyEngine>,
     fingerprint: u64,
-    slots: Semaphore,
-    max_in_flight: usize,
-    max_queue: usize,
-    waiting: AtomicUsize,
-    breaker: Breaker,
-    is_up: AtomicBool,
+    gate: Gate,
+    health: Arc<Health>,
     observer: Observer,
     metrics: Arc<DatasourceMetrics>,
     shapes: Shapes,
@@ -69,23 +42,24 @@ impl std::fmt::Debug for Source {
 impl Source {
     /// Runs a query within the datasource's limits.
     pub async fn run<S: RowSink>(&self, query: Query, sink: S) -> (S, Result<Done, EngineError>) {
-        let slot = match self.admit(query.deadline).await {
-            Ok(slot) => slot,
+        let pass = match self.admit(&query).await {
+            Ok(pass) => pass,
             Err(error) => {
-                let outcome = match error {
-                    EngineError::Timeout => QueryOutcome::Timeout,
-                    _ => QueryOutcome::Refused,
-                };
-                self.finished(outcome, Duration::ZERO, 0);
+                self.finished(Err(&error), Duration::ZERO, 0);
                 return (sink, Err(error));
             }
         };
         let (started, deadline) = (Instant::now(), query.deadline);
         let mut pending = Pending { source: self, started, done: false };
-        let (sink, result) = with_engine!(&self.engine, engine => engine.run(query, sink).await);
+        let (sink, result) = with_engine!(&*self.engine, engine => engine.run(query, sink).await);
         pending.done = true;
-        drop(slot);
-        self.settle(&result, started, sink.rows());
+        let (took, rows) = (started.elapsed(), sink.rows());
+        if result.is_ok() {
+            pass.took(took);
+        }
+        drop(pass);
+        self.health.settle(result.as_ref().err(), started, rows == 0);
+        self.finished(result.as_ref().map(drop), took, rows);
         // What counts for the health of the datasource; past the deadline its caller only hears that.
         let is_late = |error: &EngineError| error.is_ill_health() && Instant::now() >= deadline;
         (sink, result.map_err(|error| if is_late(&error) { EngineError::Timeout } else { error }))
@@ -93,11 +67,7 @@ impl Source {
 
     /// The SQL it speaks.
     pub fn dialect(&self) -> Dialect {
-        match self.engine {
-            AnyEngine::Sqlite(_) => Dialect::Sqlite,
-            AnyEngine::Postgres(_) => Dialect::Postgres,
-            AnyEngine::MySql(_) => Dialect::MySql,
-        }
+        self.engine.dialect()
     }
 
     /// What is known of its tables.
@@ -110,7 +80,8 @@ impl Source {
     /// # Errors
     /// Where the datasource cannot be reached or refuses the statement.
     pub async fn describe(&self, sql: &str, deadline: Instant) -> Result<Vec<Column>, EngineError> {
-        with_engine!(&self.engine, engine => engine.describe(sql, deadline).await)
+        self.health.admit(Instant::now(), deadline, self.gate.in_flight() == 0).await?;
+        with_engine!(&*self.engine, engine => engine.describe(sql, deadline).await)
     }
 
     /// Whether the database answers.
@@ -118,91 +89,43 @@ impl Source {
     /// # Errors
     /// Where it does not.
     pub async fn ping(&self, deadline: Instant) -> Result<(), EngineError> {
-        with_engine!(&self.engine, engine => engine.ping(deadline).await)
+        with_engine!(&*self.engine, engine => engine.ping(deadline).await)
     }
 
     /// Its state now, for the scrape.
     pub fn gauges(&self) -> DatasourceGauges {
-        let PoolStats { open, busy, .. } = with_engine!(&self.engine, engine => engine.stats());
+        let PoolStats { open, busy, .. } = with_engine!(&*self.engine, engine => engine.stats());
         DatasourceGauges {
             id: self.id.clone(),
             idle_connections: open.saturating_sub(busy) as u64,
             busy_connections: busy as u64,
-            in_flight: (self.max_in_flight - self.slots.available_permits()) as u64,
-            queued: self.waiting.load(Relaxed) as u64,
-            up: self.is_up.load(Relaxed),
-            breaker: self.breaker_state(),
+            in_flight: self.gate.in_flight() as u64,
+            queued: self.gate.queued() as u64,
+            up: self.health.is_up(),
+            breaker: self.health.breaker(),
         }
     }
 
-    fn breaker_state(&self) -> BreakerState {
-        match self.breaker.state() {
-            State::Closed => BreakerState::Closed,
-            State::Open => BreakerState::Open,
-            State::HalfOpen => BreakerState::HalfOpen,
-        }
+    async fn admit(&self, query: &Query) -> Result<Pass<'_>, EngineError> {
+        let is_idle = self.gate.in_flight() == 0;
+        self.health.admit(Instant::now(), query.deadline, is_idle).await?;
+        let shares = with_engine!(&*self.engine, engine => engine.shares(query));
+        self.gate.enter(!shares, query.deadline, || self.health.refusal()).await
     }
 
-    async fn admit(&self, deadline: Instant) -> Result<SemaphorePermit<'_>, EngineError> {
-        let busy = |retry_after| EngineError::Busy { retry_after };
-        let slot = match self.slots.try_acquire() {
-            Ok(slot) => slot,
-            Err(_) => self.wait(deadline).await?,
-        };
-        self.breaker.admit(Instant::now()).map_err(busy)?;
-        Ok(slot)
-    }
-
-    async fn wait(&self, deadline: Instant) -> Result<SemaphorePermit<'_>, EngineError> {
-        let waiting = Waiting(&self.waiting);
-        if self.waiting.fetch_add(1, Relaxed) >= self.max_queue {
-            drop(waiting);
-            return Err(EngineError::Busy { retry_after: BUSY_RETRY_AFTER });
-        }
-        let slot = tokio::time::timeout_at(deadline.into(), self.slots.acquire()).await;
-        drop(waiting);
-        match slot {
-            Ok(Ok(slot)) => Ok(slot),
-            Ok(Err(_)) => Err(EngineError::Unavailable("the datasource is closed".into())),
-            Err(_) => Err(EngineError::Timeout),
-        }
-    }
-
-    fn settle(&self, result: &Result<Done, EngineError>, started: Instant, rows: u64) {
-        let ill = result.as_ref().is_err_and(EngineError::is_ill_health);
-        let before = self.breaker.state();
-        self.breaker.report(ill, Instant::now());
-        if before != self.breaker.state() {
-            let cause = result.as_ref().err().map(ToString::to_string).unwrap_or_default();
-            let state = self.breaker_state();
-            self.observer.report(&Event::BreakerChanged {
-                datasource: &self.metrics,
-                state,
-                cause: &cause,
-            });
-        }
-        self.is_up.store(!ill, Relaxed);
+    fn finished(&self, result: Result<(), &EngineError>, duration: Duration, rows: u64) {
         let outcome = match result {
-            Ok(_) => QueryOutcome::Ok,
+            Ok(()) => QueryOutcome::Ok,
             Err(EngineError::Timeout) => QueryOutcome::Timeout,
             Err(EngineError::Busy { .. }) => QueryOutcome::Refused,
             Err(_) => QueryOutcome::Error,
         };
-        self.finished(outcome, started.elapsed(), rows);
+        self.report(outcome, duration, rows);
     }
 
-    fn finished(&self, outcome: QueryOutcome, duration: Duration, rows: u64) {
+    fn report(&self, outcome: QueryOutcome, duration: Duration, rows: u64) {
         let datasource = &*self.metrics;
         self.observer.report(&Event::QueryFinished { datasource, outcome, duration, rows });
-    }
-}
-
-/// Takes one off the waiting ones when it goes.
-struct Waiting<'a>(&'a AtomicUsize);
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Relaxed);
     }
 }
 
@@ -216,8 +139,8 @@ struct Pending<'a> {
 impl Drop for Pending<'_> {
     fn drop(&mut self) {
         if !self.done {
-            self.source.breaker.abandon();
-            self.source.finished(QueryOutcome::Cancelled, self.started.elapsed(), 0);
+            self.source.health.abandoned(self.started);
+            self.source.report(QueryOutcome::Cancelled, self.started.elapsed(), 0);
         }
     }
 }
@@ -323,24 +246,22 @@ fn source(
         timeout_ms: spec.limits.timeout_ms,
         runtime: surroundings.runtime.clone(),
     };
-    let engine = match datasource.dialect {
-        Dialect::Sqlite => AnyEngine::Sqlite(Sqlite::new(config)),
-        Dialect::Postgres => AnyEngine::Postgres(Postgres::new(config)),
-        Dialect::MySql => AnyEngine::MySql(MySql::new(config)),
-    };
-    let max_in_flight = spec.limits.max_in_flight as usize;
+    let engine = Arc::new(AnyEngine::new(datasource.dialect, config));
+    let metrics = surroundings.observer.metrics().datasource(&spec.id);
+    let connect_limit = Duration::from_millis(spec.pool.connect_timeout_ms);
+    let observer = surroundings.observer.clone();
     Source {
         id: spec.id.clone(),
-        engine,
         fingerprint,
-        slots: Semaphore::new(max_in_flight),
-        max_in_flight,
-        max_queue: spec.limits.max_queue as usize,
-        waiting: AtomicUsize::new(0),
-        breaker: Breaker::default(),
-        is_up: AtomicBool::new(true),
-        observer: surroundings.observer.clone(),
-        metrics: surroundings.observer.metrics().datasource(&spec.id),
+        gate: Gate::new(gate::Limits {
+            max_in_flight: spec.limits.max_in_flight as usize,
+            max_alone: with_engine!(&*engine, engine => engine.max_alone()),
+            max_queue: spec.limits.max_queue as usize,
+        }),
+        health: Health::new(engine.clone(), connect_limit, observer.clone(), metrics.clone()),
+        engine,
+        observer,
+        metrics,
         shapes: Shapes::default(),
     }
 }

@@ -87,7 +87,7 @@ pub async fn answer(exchange: &mut Exchange, call: Call) -> Result<Answered, Api
     let (entry, state) = match gateway.cache.find(&key, now) {
         Found::Fresh(entry) => (entry, CacheState::Hit),
         Found::Stale(entry) => {
-            gateway.cache.refresh(key, call, policy);
+            gateway.cache.refresh(&entry, now, key, call, policy);
             (entry, CacheState::Stale)
         }
         Found::TooLarge => {

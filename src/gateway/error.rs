@@ -18,6 +18,8 @@ use crate::query::scope::MissingClaim;
 
 /// When to return after a datasource failed for good.
 const RETRY_UNAVAILABLE: Duration = Duration::from_secs(1);
+/// When to return to a gateway that has too much to do.
+const RETRY_OVERLOADED: Duration = Duration::from_secs(1);
 
 /// An answer that is not well.
 #[derive(Clone, Debug)]
@@ -62,6 +64,14 @@ impl ApiError {
     pub fn because(mut self, cause: impl Into<String>) -> Self {
         self.internal = Some(cause.into());
         self
+    }
+
+    /// The gateway has as many calls to answer as it may.
+    pub fn overloaded() -> Self {
+        Self {
+            retry_after: Some(RETRY_OVERLOADED),
+            ..Self::new(Code::Overloaded, Message::Overloaded)
+        }
     }
 
     /// No route or no such version.

@@ -58,6 +58,8 @@ pub struct Exchange {
     /// Past the rate limit: from here on a strict record is waited for.
     pub passed: bool,
     is_finished: bool,
+    /// One of the calls that the process may work on at once; the others are refused.
+    pub is_admitted: bool,
     _in_flight: InFlight,
 }
 
@@ -102,6 +104,7 @@ impl Exchange {
             allowance: None,
             passed: false,
             is_finished: false,
+            is_admitted: gateway.calls.enter(),
             _in_flight: gateway.observer.request_started(),
             gateway: gateway.clone(),
         }
@@ -257,6 +260,9 @@ impl Exchange {
 impl Drop for Exchange {
     /// A caller that goes away in mid-answer leaves a record too.
     fn drop(&mut self) {
+        if self.is_admitted {
+            self.gateway.calls.leave();
+        }
         if self.is_finished {
             return;
         }

@@ -45,6 +45,7 @@ pub enum Message {
     SchemaMismatch,
     Internal,
     Draining,
+    Overloaded,
 }
 
 /// `message` of an answer that is well.
@@ -163,6 +164,10 @@ impl Message {
             ),
             Self::Internal => pair("Something went wrong inside the gateway.", "网关内部错误。"),
             Self::Draining => pair("The gateway is shutting down.", "网关正在关闭。"),
+            Self::Overloaded => pair(
+                "The gateway has too many calls to answer; try again later.",
+                "网关请求过多，请稍后重试。",
+            ),
         }
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use self::calls::Calls;
 use self::connection::Limits;
 use crate::access::attempts::Attempts;
 use crate::live::reload::Live;
@@ -16,6 +17,7 @@ use leave::Leave;
 pub mod admit;
 pub mod answer;
 pub mod body;
+pub mod calls;
 pub mod connection;
 pub mod error;
 pub mod exchange;
@@ -48,6 +50,8 @@ pub struct GatewaySettings {
     pub connection_limits: Limits,
     /// Open connections; more are refused.
     pub max_connections: usize,
+    /// Calls that are worked on at once; more are refused.
+    pub max_in_flight: usize,
 }
 
 impl Default for GatewaySettings {
@@ -63,6 +67,7 @@ impl Default for GatewaySettings {
                 write: Duration::from_secs(30),
             },
             max_connections: 16_384,
+            max_in_flight: 2_048,
         }
     }
 }
@@ -78,6 +83,8 @@ pub struct Gateway {
     pub attempts: Attempts,
     /// Whether callers are told to go elsewhere.
     pub leave: Leave,
+    /// Those being worked on, of at most `settings.max_in_flight`.
+    pub calls: Calls,
     pub settings: GatewaySettings,
 }
 

@@ -96,6 +96,7 @@ where
 {
     match test {
         Some(test) => exchange.generation.clone_from(&test.generation),
+        None if !exchange.is_admitted => return Err(ApiError::overloaded()),
         None => admit::check_framing(parts)?,
     }
     let generation = exchange.generation.clone();

@@ -15,6 +15,8 @@ label_enum! {
         SchemaMismatch = "SCHEMA_MISMATCH",
         DatasourceError = "DATASOURCE_ERROR",
         Timeout = "TIMEOUT",
+        /// The gateway itself has as much to do as it may.
+        Overloaded = "OVERLOADED",
     }
 }
 
@@ -31,6 +33,7 @@ impl Code {
             Self::InternalError | Self::SchemaMismatch => 500,
             Self::DatasourceError => 502,
             Self::Timeout => 504,
+            Self::Overloaded => 503,
         }
     }
 }
@@ -55,6 +58,7 @@ mod tests {
                 ("SCHEMA_MISMATCH", 500),
                 ("DATASOURCE_ERROR", 502),
                 ("TIMEOUT", 504),
+                ("OVERLOADED", 503),
             ]
         );
     }

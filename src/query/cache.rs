@@ -15,6 +15,7 @@ use tokio::runtime::Handle;
 
 use super::execute::{Answer, Call, Failure, whole};
 use crate::definitions::snapshot::CachePolicy;
+use crate::engines::EngineError;
 use crate::observe::metrics::CacheGauges;
 
 /// Largest answer that is kept, in bytes.
@@ -23,6 +24,9 @@ pub const MAX_ENTRY_BYTES: usize = 8 << 20;
 const ENTRY_OVERHEAD_BYTES: usize = 512;
 /// Misses under way at once, over all interfaces; further ones run on their own.
 const MAX_FLIGHTS: usize = 10_000;
+/// After a refresh that failed, the next one waits for so long, or for as long as the datasource said.
+const REFRESH_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_REFRESH_PAUSE: Duration = Duration::from_secs(30);
 
 /// Key of an answer: interface, form, language and every value that the answer depends on.
 pub type Key = Arc<[u8]>;
@@ -38,6 +42,8 @@ pub struct Entry {
     made: Instant,
     policy: CachePolicy,
     is_too_large: bool,
+    /// After a refresh that failed: when the next one may begin.
+    refresh_from: Mutex<Option<Instant>>,
 }
 
 impl Entry {
@@ -126,8 +132,11 @@ impl AnswerCache {
         self.fly(key, call, policy).await
     }
 
-    /// Makes the answer anew without waiting for it.
-    pub fn refresh(&self, key: Key, call: Call, policy: CachePolicy) {
+    /// Makes the answer anew without waiting for it, unless that failed a moment ago.
+    pub fn refresh(&self, entry: &Entry, now: Instant, key: Key, call: Call, policy: CachePolicy) {
+        if entry.refresh_from.lock().is_some_and(|from| now < from) {
+            return;
+        }
         // The flight is a task of its own, so dropping this handle does not stop it.
         drop(self.fly(key, call, policy));
     }
@@ -141,8 +150,13 @@ impl AnswerCache {
         let task = Handle::current().spawn(async move {
             let landing = Landing { flights: all, key: own.clone() };
             let outcome = run(&call, policy).await;
-            if let Ok(entry) = &outcome {
-                entries.insert(own, entry.clone());
+            match &outcome {
+                Ok(entry) => entries.insert(own, entry.clone()),
+                Err(failure) => {
+                    if let Some(old) = entries.get(&own) {
+                        *old.refresh_from.lock() = Some(Instant::now() + pause_after(failure));
+                    }
+                }
             }
             drop(landing);
             match outcome {
@@ -192,7 +206,17 @@ async fn run(call: &Call, policy: CachePolicy) -> Outcome {
         made: Instant::now(),
         policy,
         is_too_large,
+        refresh_from: Mutex::default(),
     }))
+}
+
+fn pause_after(failure: &Failure) -> Duration {
+    match failure {
+        Failure::Engine(EngineError::Busy { retry_after }) => {
+            (*retry_after).clamp(REFRESH_PAUSE, LONGEST_REFRESH_PAUSE)
+        }
+        _ => REFRESH_PAUSE,
+    }
 }
 
 /// A weak tag: the same answer may leave in several encodings.

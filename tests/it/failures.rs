@@ -1,12 +1,11 @@
-//! Datasources that are down, hang, die, refuse or are full: what the caller reads, and that nothing is left behind.
+//! Queries that fail, are too slow or too many: what the caller reads, and that nothing is left behind.
 
 use crate::support::databases::{Bench, Kind, on_each};
 use crate::support::raw::Raw;
-use crate::support::relay::Relay;
-use crate::support::{Answer, Tidegate, eventually, free_port};
+use crate::support::{Answer, Tidegate, eventually};
 
 /// Checks a failure: an envelope with this status and code that tells nothing of what is behind the gateway.
-fn failed(answer: &Answer, status: u16, code: &str) {
+pub fn failed(answer: &Answer, status: u16, code: &str) {
     let text = answer.text();
     assert_eq!((answer.status, answer.code().as_str()), (status, code), "{text}");
     let json = answer.json();
@@ -34,134 +33,15 @@ fn failed(answer: &Answer, status: u16, code: &str) {
 }
 
 /// A query that runs for minutes and holds this mark, and never gives a row before its end.
-fn slow(bench: &Bench, mark: &str) -> String {
+pub fn slow(bench: &Bench, mark: &str) -> String {
     let sqlite = "WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < 100000000000) SELECT COUNT(*) AS n, 'MARK' AS mark FROM s";
     let postgres = "SELECT pg_sleep(300), 'MARK' AS mark";
     let mariadb = "SELECT SLEEP(300) AS n, 'MARK' AS mark";
     bench.pick(sqlite, postgres, mariadb).replace("MARK", mark)
 }
 
-fn in_flight(gateway: &Tidegate) -> Option<f64> {
+pub fn in_flight(gateway: &Tidegate) -> Option<f64> {
     gateway.metric("tidegate_datasource_in_flight{datasource=\"db\"}")
-}
-
-/// Serves `db` behind a relay's port, and the interface `one` on it.
-fn behind(bench: &Bench, port: u16, keys: &str) -> Tidegate {
-    let path = bench.tree.root().join("datasources/db.yaml");
-    let text = std::fs::read_to_string(path).unwrap();
-    let own = text.lines().find(|line| line.starts_with("port: ")).unwrap();
-    bench.tree.write("datasources/db.yaml", &text.replace(own, &format!("port: {port}")));
-    bench.datasource(keys);
-    bench.tree.sqlite("CREATE TABLE t (id INTEGER);");
-    bench.tree.interface("code: well\ndatasource_id: lite\nquery_template: SELECT 1 AS one\n");
-    bench.interface("code: one\ntimeout_ms: 8000\nquery_template: SELECT 1 AS one\n");
-    bench.interface("code: hasty\ntimeout_ms: 300\nquery_template: SELECT 1 AS one\n");
-    bench.serve()
-}
-
-/// Host and port of the real server.
-fn real(bench: &Bench) -> (String, u16) {
-    let server = crate::support::server_url(bench.pick(
-        "",
-        "TIDEGATE_TEST_POSTGRES_URL",
-        "TIDEGATE_TEST_MYSQL_URL",
-    ));
-    (server.host, server.port)
-}
-
-#[test]
-fn a_datasource_that_is_down_comes_back() {
-    on_each(|bench| {
-        if bench.kind == Kind::Sqlite {
-            return;
-        }
-        let port = free_port();
-        let gateway = behind(bench, port, "");
-        assert_eq!(gateway.get("/data-api/well").status, 200, "the others are served");
-        failed(&gateway.get("/data-api/one"), 502, "DATASOURCE_ERROR");
-        eventually("the breaker opens", || {
-            let answer = gateway.get("/data-api/one");
-            if answer.status == 503 {
-                failed(&answer, 503, "DATASOURCE_ERROR");
-                let after: u64 = answer.header("retry-after").unwrap().parse().unwrap();
-                assert!((1..=30).contains(&after), "{after}");
-            }
-            answer.status == 503
-        });
-        assert_eq!(
-            gateway.metric("tidegate_datasource_breaker{datasource=\"db\",state=\"open\"}"),
-            Some(1.0)
-        );
-        assert_eq!(gateway.metric("tidegate_datasource_up{datasource=\"db\"}"), Some(0.0));
-        let (host, real_port) = real(bench);
-        let relay = Relay::start(port, Some((&host, real_port)));
-        eventually("the datasource is back", || gateway.get("/data-api/one").status == 200);
-        assert_eq!(
-            gateway.metric("tidegate_datasource_breaker{datasource=\"db\",state=\"closed\"}"),
-            Some(1.0)
-        );
-        // Gone with all connections, and back: no restart, no reload.
-        drop(relay);
-        eventually("it is gone", || gateway.get("/data-api/one").status != 200);
-        assert_eq!(gateway.get("/data-api/well").status, 200);
-        let _relay = Relay::start(port, Some((&host, real_port)));
-        eventually("the datasource is back", || gateway.get("/data-api/one").status == 200);
-        assert!(gateway.log().contains("breaker"), "operators can read why");
-    });
-}
-
-#[test]
-fn a_datasource_that_hangs() {
-    on_each(|bench| {
-        if bench.kind == Kind::Sqlite {
-            return;
-        }
-        let relay = Relay::start(0, None);
-        let gateway = behind(bench, relay.port, "pool: {connect_timeout_ms: 1000}");
-        failed(&gateway.get("/data-api/hasty"), 504, "TIMEOUT");
-        failed(&gateway.get("/data-api/one"), 502, "DATASOURCE_ERROR");
-        assert!(relay.connections() > 0);
-        // Soon nobody waits for it in vain.
-        eventually("the breaker opens", || gateway.get("/data-api/hasty").status == 503);
-        assert_eq!(gateway.get("/data-api/well").status, 200);
-        assert_eq!(in_flight(&gateway), Some(0.0));
-    });
-}
-
-#[test]
-fn a_datasource_that_dies_while_rows_flow() {
-    on_each(|bench| {
-        if bench.kind == Kind::Sqlite {
-            return;
-        }
-        let (host, port) = real(bench);
-        let relay = Relay::start(0, Some((&host, port)));
-        let relay_port = relay.port;
-        let rows = bench.pick(
-            "",
-            "SELECT generate_series(1, 100000000000) AS n, 'it_dying' AS mark",
-            "SELECT a.seq AS n, 'it_dying' AS mark FROM seq_1_to_1000000 a, seq_1_to_1000000 b",
-        );
-        bench.interface(&format!("code: endless\nsafe_mode: false\nquery_template: \"{rows}\"\n"));
-        let gateway = behind(bench, relay_port, "limits: {timeout_ms: 600000}");
-        let mut raw = Raw::connect(&gateway);
-        raw.request("GET /data-api/endless", "");
-        assert_eq!(raw.head().unwrap().status, 200);
-        assert!(raw.chunk().unwrap().is_some());
-        drop(relay);
-        // Nobody may take half an answer for a whole one: no last chunk, a connection that breaks off.
-        loop {
-            match raw.chunk() {
-                Some(Some(_)) => {}
-                Some(None) => panic!("the answer seems whole"),
-                None => break,
-            }
-        }
-        eventually("the record says what happened", || gateway.log().contains("DATASOURCE_ERROR"));
-        let _relay = Relay::start(relay_port, Some((&host, port)));
-        eventually("the datasource is back", || gateway.get("/data-api/one").status == 200);
-        eventually("nothing runs on", || bench.running("it_dying") == 0);
-    });
 }
 
 #[test]

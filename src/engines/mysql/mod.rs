@@ -233,6 +233,10 @@ impl Engine for MySql {
         within(deadline, self.ask_somewhere(None, deadline)).await.map(drop)
     }
 
+    async fn check(&self) -> Result<(), EngineError> {
+        self.pool.check().await
+    }
+
     fn stats(&self) -> PoolStats {
         self.pool.stats()
     }

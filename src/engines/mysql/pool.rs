@@ -119,6 +119,20 @@ impl Pool {
         Ok((self.in_time(connecting).await?, place))
     }
 
+    /// Connects beside the pool, and says goodbye. Bounded by the caller alone.
+    ///
+    /// # Errors
+    /// [`EngineError::Unavailable`] where that fails.
+    pub async fn check(&self) -> Result<(), EngineError> {
+        let checking = async {
+            let mut conn = Conn::new(self.options.clone()).await?;
+            conn.ping().await?;
+            conn.disconnect().await
+        };
+        let checked = on_runtime(self.runtime.as_ref(), checking).await;
+        checked.map_err(|error| unavailable(&error))
+    }
+
     async fn in_time<T>(
         &self,
         connecting: impl Future<Output = mysql_async::Result<T>>,

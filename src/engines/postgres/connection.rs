@@ -66,8 +66,11 @@ impl Connector {
         })
     }
 
-    /// Tries the addresses of the host one after the other.
-    async fn open(&self) -> Result<Connection, EngineError> {
+    /// Tries the addresses of the host one after the other, for as long as the caller waits.
+    ///
+    /// # Errors
+    /// [`EngineError::Unavailable`], whatever the reason.
+    pub(super) async fn open(&self) -> Result<Connection, EngineError> {
         let (host, port) = (&self.config.host, self.config.port.unwrap_or(DEFAULT_PORT));
         let unknown = |reason: String| EngineError::Unavailable(format!("{host}: {reason}"));
         let addresses = Address::resolve(host, port).await.map_err(|e| unknown(e.to_string()))?;

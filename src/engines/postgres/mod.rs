@@ -39,6 +39,14 @@ impl Postgres {
         Self { pool: Pool::new(Connector::new(config)), slow: Slow::default() }
     }
 
+    fn share(&self, query: &Query) -> Share {
+        match query.read_only {
+            false => Share::Never,
+            true if self.slow.contains(&query.sql) => Share::IfFull,
+            true => Share::WithAny,
+        }
+    }
+
     /// Prepares `sql`, or exchanges nothing but a sign of life where there is none; once more on a fresh connection if
     /// the first was dead.
     async fn ask(&self, sql: Option<&str>, deadline: Instant) -> Result<Vec<Column>, EngineError> {
@@ -83,11 +91,7 @@ async fn ask_server(client: &Client, sql: Option<&str>) -> Result<Vec<Column>, E
 
 impl Engine for Postgres {
     async fn run<S: RowSink>(&self, query: Query, sink: S) -> (S, Result<Done, EngineError>) {
-        let share = match query.read_only {
-            false => Share::Never,
-            true if self.slow.contains(&query.sql) => Share::IfFull,
-            true => Share::WithAny,
-        };
+        let share = self.share(&query);
         let sql = query.sql.clone();
         let mut run = Run::new(&self.pool, query, sink);
         let result = run.until_done(share).await;
@@ -105,10 +109,29 @@ impl Engine for Postgres {
         self.ask(None, deadline).await.map(drop)
     }
 
+    async fn check(&self) -> Result<(), EngineError> {
+        let connection = self.pool.connector.open().await?;
+        let alive = connection.client.check_connection().await;
+        alive.map_err(|failure| error::unavailable(&failure))
+    }
+
+    fn shares(&self, query: &Query) -> bool {
+        self.share(query) == Share::WithAny
+    }
+
+    /// All but one of the connections, where there are some: what shares always finds one that takes it.
+    fn max_alone(&self) -> usize {
+        let max = self.pool.stats().max;
+        if max >= KEEP_ONE_FROM { max - 1 } else { max }
+    }
+
     fn stats(&self) -> PoolStats {
         self.pool.stats()
     }
 }
+
+/// From so many connections on, one is kept for queries that share it.
+const KEEP_ONE_FROM: usize = 4;
 
 /// A query that runs for longer than this counts as slow.
 const SLOW: Duration = STUCK;

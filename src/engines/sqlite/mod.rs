@@ -57,6 +57,11 @@ impl Engine for Sqlite {
         task::run(&self.pool, (), deadline, ping).await.1
     }
 
+    /// A file has no life of its own: only a query tells.
+    async fn check(&self) -> Result<(), EngineError> {
+        Ok(())
+    }
+
     fn stats(&self) -> PoolStats {
         self.pool.stats()
     }

@@ -24,7 +24,7 @@ const REFUSALS: [Refusal; 13] = [
     ("429", "RateLimited", "Too many calls.", &["Retry-After"]),
     ("500", "Failed", "The gateway failed, or the answer does not fit its schema.", &[]),
     ("502", "DatasourceFailed", "The datasource failed.", &[]),
-    ("503", "DatasourceBusy", "The datasource is busy.", &["Retry-After"]),
+    ("503", "Busy", "The datasource or the gateway is busy.", &["Retry-After"]),
     ("504", "Timeout", "The query did not end in time.", &[]),
 ];
 const ONLY_WITH_BODY: [&str; 3] = ["408", "413", "415"];

@@ -14,8 +14,8 @@ use tempfile::TempDir;
 
 mod answer;
 pub mod databases;
+pub mod fault_proxy;
 pub mod raw;
-pub mod relay;
 pub mod tables;
 
 pub use answer::Answer;
@@ -35,19 +35,7 @@ pub fn server_url(variable: &str) -> Server {
     let url = std::env::var(variable).unwrap_or_else(|_| {
         panic!("{variable} is not set: run the tests with `make test`, or name a server")
     });
-    let rest = url.split_once("://").unwrap().1;
-    let (login, place) = rest.split_once('@').unwrap();
-    let (user, password) = login.split_once(':').unwrap();
-    let (address, database) = place.split_once('/').unwrap();
-    let (host, port) = address.split_once(':').unwrap();
-    let own = |text: &str| text.to_owned();
-    Server {
-        host: own(host),
-        port: port.parse().unwrap(),
-        user: own(user),
-        password: own(password),
-        database: own(database),
-    }
+    Server::parse(&url)
 }
 
 /// A database server to test against.
@@ -58,6 +46,25 @@ pub struct Server {
     pub user: String,
     pub password: String,
     pub database: String,
+}
+
+impl Server {
+    /// From `scheme://user:password@host:port/database`.
+    pub fn parse(url: &str) -> Self {
+        let rest = url.split_once("://").unwrap().1;
+        let (login, place) = rest.split_once('@').unwrap();
+        let (user, password) = login.split_once(':').unwrap();
+        let (address, database) = place.split_once('/').unwrap();
+        let (host, port) = address.split_once(':').unwrap();
+        let own = |text: &str| text.to_owned();
+        Self {
+            host: own(host),
+            port: port.parse().unwrap(),
+            user: own(user),
+            password: own(password),
+            database: own(database),
+        }
+    }
 }
 
 /// A definitions tree in a temporary folder. Starts with a role `all`, and a consumer `tester` with [`KEY`].
