@@ -141,7 +141,7 @@ pub fn serve(settings: &Settings, start: Start) -> Result<(), ServeError> {
     store.share(predecessor.is_some());
     control.block_on(upkeep::restore(&live, &store))?;
     let upkeep_task = control.spawn(upkeep::run(live.clone(), store.clone()));
-    let audit = AuditLog::start(store.clone(), settings.audit, control.handle());
+    let audit = AuditLog::start(store.clone(), settings.audit, control.handle())?;
     let gateway = Arc::new(Gateway {
         live: live.clone(),
         cache: AnswerCache::new(settings.cache_bytes),

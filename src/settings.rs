@@ -12,7 +12,7 @@ use crate::definitions::interface::parse_network;
 use crate::gateway::GatewaySettings;
 use crate::gateway::connection::Limits;
 use crate::observe::log::{DEFAULT_FILTER, LogFormat};
-use crate::store::audit::AuditSettings;
+use crate::store::audit::{AuditSettings, Durability};
 
 /// The file at the root.
 const FILE: &str = "tidegate.yaml";
@@ -69,6 +69,10 @@ pub struct Given {
     /// Days that audit records are kept; 0: for ever [default: 180]
     #[arg(long, env = "TIDEGATE_AUDIT_RETENTION_DAYS", value_name = "DAYS")]
     audit_retention_days: Option<u32>,
+    /// What an acknowledged audit record survives: the end of the process, also by a kill, or a power cut, which is slower
+    /// [default: process]
+    #[arg(long, env = "TIDEGATE_AUDIT_DURABILITY", value_name = "process|power")]
+    audit_durability: Option<String>,
     /// How long a stopping process still accepts after /readyz has turned, in milliseconds [default: 0]
     #[arg(long, env = "TIDEGATE_DRAIN_DELAY_MS", value_name = "MS")]
     drain_delay_ms: Option<u64>,
@@ -156,6 +160,14 @@ impl Given {
                 return Err(SettingsError::Value { name: "log_format", reason });
             }
         };
+        let durability = match self.audit_durability.or(file.audit_durability).as_deref() {
+            None | Some("process") => Durability::Process,
+            Some("power") => Durability::Power,
+            Some(other) => {
+                let reason = format!("`{other}` is neither process nor power");
+                return Err(SettingsError::Value { name: "audit_durability", reason });
+            }
+        };
         let defaults = GatewaySettings::default();
         let processors = || std::thread::available_parallelism().map_or(1, usize::from);
         Ok(Settings {
@@ -223,6 +235,7 @@ impl Given {
                 )?,
             },
             audit: AuditSettings {
+                durability,
                 retention_days: self
                     .audit_retention_days
                     .or(file.audit_retention_days)

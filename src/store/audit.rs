@@ -7,8 +7,10 @@
 //!                          └──────── backlog ◄──────────── buffered ones are tried again
 //! ```
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::thread;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
@@ -16,6 +18,7 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
+mod insert;
 mod record;
 mod table;
 mod writer;
@@ -25,6 +28,7 @@ pub use record::{
 };
 pub use table::{AuditFilter, MAX_RECENT};
 
+use self::insert::Inserter;
 use super::Store;
 use crate::observe::metrics::AuditStats;
 use writer::{Writer, expire_forever};
@@ -46,6 +50,16 @@ const EXPIRE_PAUSE: Duration = Duration::from_millis(20);
 /// How often retention looks for old records.
 const EXPIRE_INTERVAL: Duration = Duration::from_hours(1);
 
+/// What an acknowledged record survives.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Durability {
+    /// The end of this process, also by a kill: the system has it. The disk follows within seconds.
+    #[default]
+    Process,
+    /// A power cut too: the disk has it. Callers wait for that.
+    Power,
+}
+
 /// How the audit log behaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AuditSettings {
@@ -53,11 +67,12 @@ pub struct AuditSettings {
     pub retention_days: u32,
     /// Buffered records that may wait; more are dropped and counted.
     pub buffer_records: usize,
+    pub durability: Durability,
 }
 
 impl Default for AuditSettings {
     fn default() -> Self {
-        Self { retention_days: 180, buffer_records: 16_384 }
+        Self { retention_days: 180, buffer_records: 16_384, durability: Durability::default() }
     }
 }
 
@@ -106,23 +121,26 @@ struct Counters {
 }
 
 impl AuditLog {
-    /// Starts the writer and the retention on `runtime`.
-    pub fn start(store: Store, settings: AuditSettings, runtime: &Handle) -> Self {
-        let AuditSettings { retention_days, buffer_records } = settings;
+    /// Starts the writer on a thread of its own, and the retention on `runtime`, where it ends with the writer.
+    ///
+    /// # Errors
+    /// Where no thread is to be had.
+    pub fn start(store: Store, settings: AuditSettings, runtime: &Handle) -> io::Result<Self> {
+        let AuditSettings { retention_days, buffer_records, durability } = settings;
         let (queue, items) = mpsc::channel(STRICT_QUEUE + buffer_records);
         let counters = Arc::new(Counters::default());
-        let writer = Writer::new(store.clone(), items, counters.clone());
-        let expiry = expire_forever(store, retention_days, counters.clone());
-        runtime.spawn(async move {
-            tokio::select! {
-                () = writer.run() => {}
-                () = expiry => {}
-            }
-        });
-        Self { queue, counters, buffer_records }
+        let inserter = Inserter::new(store.file.clone(), durability);
+        let writer = Writer::new(store.clone(), inserter, items, counters.clone());
+        let expiry = runtime.spawn(expire_forever(store, retention_days, counters.clone()));
+        let own = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+        thread::Builder::new().name("audit".to_owned()).spawn(move || {
+            own.block_on(writer.run());
+            expiry.abort();
+        })?;
+        Ok(Self { queue, counters, buffer_records })
     }
 
-    /// Stores a record; returns when it is committed and survives a power cut. An error comes within
+    /// Stores a record; returns when it is committed and survives what [`Durability`] says. An error comes within
     /// [`STRICT_TIMEOUT`]. A caller that goes away meanwhile leaves its record in the queue.
     pub async fn strict(&self, record: AuditRecord) -> Result<(), AuditError> {
         let (answer, committed) = oneshot::channel();

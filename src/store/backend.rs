@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -16,7 +16,6 @@ use super::StoreError;
 pub(super) type Db = sqlx::Sqlite;
 pub(super) type Pool = sqlx::SqlitePool;
 pub(super) type Row = sqlx::sqlite::SqliteRow;
-pub(super) type Connection = sqlx::SqliteConnection;
 
 /// Every schema change, in order: version, name, text. A released one never changes.
 const MIGRATIONS: [(i64, &str, &str); 2] = [
@@ -25,25 +24,26 @@ const MIGRATIONS: [(i64, &str, &str); 2] = [
 ];
 
 /// How long a statement waits for a lock that another process holds.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
+pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long a caller waits for a connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(4);
-/// Connections for reading. Writing has exactly one: the file takes one writer at a time, and a queue for a
-/// connection is fair where a lock on a file is not.
+/// Connections for reading. Writing has one beside that of the audit log: the file takes one writer at a time, and a queue for
+/// a connection is fair where a lock on a file is not.
 const READ_CONNECTIONS: u32 = 4;
-/// Prepared statements kept on a connection: a batch uses one for each count of rows.
-const CACHED_STATEMENTS: usize = 128;
+/// Prepared statements kept on a connection.
+const CACHED_STATEMENTS: usize = 32;
 /// Pages of write-ahead log between checkpoints (32 MB): the random pages of the indexes are then written once for
 /// thousands of records.
-const CHECKPOINT_PAGES: u32 = 8192;
+pub(super) const CHECKPOINT_PAGES: u32 = 8192;
 /// The log file shrinks back to this after a checkpoint.
-const WAL_SIZE_LIMIT_BYTES: u32 = 64 << 20;
+pub(super) const WAL_SIZE_LIMIT_BYTES: u32 = 64 << 20;
 
-/// Opens (or creates) the database and brings its schema up to date. Returns the pools for writing and reading.
-pub(super) async fn open(url: &str) -> Result<(Pool, Pool), StoreError> {
+/// Opens (or creates) the database and brings its schema up to date. Returns the file, and the pools for writing and
+/// reading.
+pub(super) async fn open(url: &str) -> Result<(PathBuf, Pool, Pool), StoreError> {
     let options = options(url)?;
     let path = options.get_filename().to_path_buf();
-    create_private(&path).map_err(|source| StoreError::File { path, source })?;
+    create_private(&path).map_err(|source| StoreError::File { path: path.clone(), source })?;
 
     let pool =
         || SqlitePoolOptions::new().acquire_timeout(ACQUIRE_TIMEOUT).test_before_acquire(false);
@@ -61,7 +61,7 @@ pub(super) async fn open(url: &str) -> Result<(Pool, Pool), StoreError> {
         .await?;
     migrator().run(&write).await?;
     let read = pool().max_connections(READ_CONNECTIONS).connect_lazy_with(options.read_only(true));
-    Ok((write, read))
+    Ok((path, write, read))
 }
 
 /// `sqlite:…` or a plain path, as connection options.
@@ -111,8 +111,6 @@ fn migrator() -> Migrator {
 
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
-
     use super::*;
 
     fn file(url: &str) -> Result<PathBuf, StoreError> {

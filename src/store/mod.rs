@@ -14,6 +14,7 @@ pub use key_use::KeyUse;
 /// An open store. Cloning shares the connections.
 #[derive(Clone, Debug)]
 pub struct Store {
+    file: PathBuf,
     write: backend::Pool,
     read: backend::Pool,
     /// Another process writes as well.
@@ -34,14 +35,17 @@ pub enum StoreError {
     /// The database refused: locked, full, broken.
     #[error("store: {0}")]
     Database(#[from] sqlx::Error),
+    /// The same, of audit records.
+    #[error("store: {0}")]
+    Audit(#[from] rusqlite::Error),
 }
 
 impl Store {
     /// Opens the store at `url` (`sqlite:///path/to/file` or a plain path), creating the directory, the file (mode
     /// 0600) and the schema where they are missing.
     pub async fn open(url: &str) -> Result<Self, StoreError> {
-        let (write, read) = backend::open(url).await?;
-        Ok(Self { write, read, is_shared: Arc::default() })
+        let (file, write, read) = backend::open(url).await?;
+        Ok(Self { file, write, read, is_shared: Arc::default() })
     }
 
     /// Says whether another process writes as well, as during an upgrade: the audit log then leaves it room.

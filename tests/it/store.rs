@@ -12,8 +12,8 @@ use tempfile::TempDir;
 use tidegate::observe::Code;
 use tidegate::observe::event::CacheState;
 use tidegate::store::audit::{
-    AuditError, AuditSettings, ExecuteKind, MAX_PARAMS_BYTES, MAX_RECENT, PrincipalKind,
-    STRICT_TIMEOUT,
+    AuditError, AuditSettings, Durability, ExecuteKind, MAX_PARAMS_BYTES, MAX_RECENT,
+    PrincipalKind, STRICT_TIMEOUT,
 };
 use tidegate::store::{AuditEntry, AuditFilter, AuditLog, AuditRecord, Store, StoreError};
 use tokio::runtime::Handle;
@@ -23,7 +23,8 @@ use tokio::task::JoinSet;
 const CHILD_STORE: &str = "TIDEGATE_TEST_STORE";
 /// Generous: only a hang reaches it.
 const DEADLINE: Duration = Duration::from_secs(30);
-const KEEP_FOR_EVER: AuditSettings = AuditSettings { retention_days: 0, buffer_records: 1000 };
+const KEEP_FOR_EVER: AuditSettings =
+    AuditSettings { retention_days: 0, buffer_records: 1000, durability: Durability::Process };
 
 fn record(request_id: &str) -> AuditRecord {
     AuditRecord {
@@ -63,7 +64,7 @@ fn file(directory: &TempDir) -> std::path::PathBuf {
 }
 
 fn start(store: &Store, settings: AuditSettings) -> AuditLog {
-    AuditLog::start(store.clone(), settings, &Handle::current())
+    AuditLog::start(store.clone(), settings, &Handle::current()).unwrap()
 }
 
 /// Every entry, newest first, read page by page.
@@ -274,7 +275,10 @@ async fn callers_at_the_same_time_share_commits() {
 async fn buffered_records_beyond_the_bound_are_counted_and_the_others_kept() {
     let directory = TempDir::new().unwrap();
     let store = open(&directory).await;
-    let log = start(&store, AuditSettings { retention_days: 0, buffer_records: 10 });
+    let log = start(
+        &store,
+        AuditSettings { retention_days: 0, buffer_records: 10, durability: Durability::Process },
+    );
     let locked = lock(&file(&directory));
     let mut accepted = Vec::new();
     for n in 0..50 {
@@ -407,7 +411,10 @@ async fn filters_narrow_and_pages_follow_each_other() {
 async fn a_page_never_exceeds_its_limit() {
     let directory = TempDir::new().unwrap();
     let store = open(&directory).await;
-    let log = start(&store, AuditSettings { retention_days: 0, buffer_records: 2000 });
+    let log = start(
+        &store,
+        AuditSettings { retention_days: 0, buffer_records: 2000, durability: Durability::Process },
+    );
     for n in 0..MAX_RECENT + 5 {
         assert!(log.buffered(record(&n.to_string())));
     }

@@ -4,13 +4,13 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use rusqlite::{Statement, ToSql};
 use sqlx::Row as _;
-use sqlx::query_builder::Separated;
 
 use crate::observe::code::Code;
 use crate::observe::event::CacheState;
 use crate::observe::label_enum;
-use crate::store::backend::{Db, Row};
+use crate::store::backend::Row;
 
 /// Longest parameters kept, in bytes of JSON text.
 pub const MAX_PARAMS_BYTES: usize = 16 * 1024;
@@ -96,6 +96,10 @@ pub struct AuditEntry {
 pub(super) const COLUMNS: &str = "at, request_id, interface, version, principal_kind, principal, issuer, roles, ip, \
     method, path, params, code, status, row_count, byte_count, duration_us, queue_us, database_us, cache, revision, \
     kind, error, sql_fingerprint";
+/// A place for each of them.
+pub(super) const PLACES: &str =
+    "?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?";
+const COLUMN_COUNT: usize = 24;
 
 impl AuditRecord {
     /// Cuts texts to their limits, so that the queue is bounded in bytes too. Cut parameters stay valid JSON.
@@ -113,33 +117,40 @@ impl AuditRecord {
         self
     }
 
-    /// Binds every column of one row of an INSERT.
-    pub(super) fn bind(&self, row: &mut Separated<'_, Db, &'static str>) {
-        let roles: serde_json::Value = self.roles.iter().map(AsRef::<str>::as_ref).collect();
-        row.push_bind(self.at.as_microsecond())
-            .push_bind(self.request_id.as_str())
-            .push_bind(self.interface.clone())
-            .push_bind(self.version.clone())
-            .push_bind(self.principal_kind.as_str())
-            .push_bind(self.principal.clone())
-            .push_bind(self.issuer.clone())
-            .push_bind(roles.to_string())
-            .push_bind(self.ip.map(|ip| ip.to_string()))
-            .push_bind(self.method.as_str())
-            .push_bind(self.path.as_str())
-            .push_bind(self.params.as_deref())
-            .push_bind(self.code.as_str())
-            .push_bind(i32::from(self.status))
-            .push_bind(signed(self.rows))
-            .push_bind(signed(self.bytes))
-            .push_bind(signed(self.duration_us))
-            .push_bind(self.queue_us.map(signed))
-            .push_bind(self.database_us.map(signed))
-            .push_bind(self.cache.map(CacheState::as_str))
-            .push_bind(self.revision.clone())
-            .push_bind(self.kind.as_str())
-            .push_bind(self.error.as_deref())
-            .push_bind(self.sql_fingerprint.as_deref());
+    /// Binds every column of [`COLUMNS`] to the places of an INSERT.
+    pub(super) fn bind(&self, row: &mut Statement<'_>) -> rusqlite::Result<()> {
+        let roles = serde_json::to_string(&self.roles).unwrap_or_default();
+        let ip = self.ip.map(|ip| ip.to_string());
+        let values: [&dyn ToSql; COLUMN_COUNT] = [
+            &self.at.as_microsecond(),
+            &self.request_id,
+            &&*self.interface,
+            &&*self.version,
+            &self.principal_kind.as_str(),
+            &&*self.principal,
+            &self.issuer.as_deref(),
+            &roles,
+            &ip,
+            &self.method,
+            &self.path,
+            &self.params,
+            &self.code.as_str(),
+            &self.status,
+            &signed(self.rows),
+            &signed(self.bytes),
+            &signed(self.duration_us),
+            &self.queue_us.map(signed),
+            &self.database_us.map(signed),
+            &self.cache.map(CacheState::as_str),
+            &&*self.revision,
+            &self.kind.as_str(),
+            &self.error,
+            &self.sql_fingerprint,
+        ];
+        for (at, value) in values.into_iter().enumerate() {
+            row.raw_bind_parameter(at + 1, value)?;
+        }
+        Ok(())
     }
 }
 

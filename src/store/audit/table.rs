@@ -1,18 +1,15 @@
 //! The statements on the audit table.
 
 use jiff::Timestamp;
-use sqlx::{Connection as _, QueryBuilder};
+use sqlx::QueryBuilder;
 
-use super::record::{AuditEntry, AuditRecord, COLUMNS};
+use super::record::{AuditEntry, COLUMNS};
 use crate::observe::code::Code;
-use crate::store::backend::{Connection, Db};
+use crate::store::backend::Db;
 use crate::store::{Store, StoreError};
 
 /// Most entries that one read returns.
 pub const MAX_RECENT: u32 = 1000;
-
-/// Rows of one INSERT: enough to make a statement's fixed cost small, few enough for every database's limit on binds.
-const ROWS_PER_INSERT: usize = 64;
 
 /// Which entries to read; what is not given does not matter.
 #[derive(Clone, Debug, Default)]
@@ -70,17 +67,6 @@ impl Store {
         Ok(rows.iter().map(AuditEntry::from_row).collect::<Result<_, _>>()?)
     }
 
-    /// Writes all records in one transaction. On an error none of them is stored, or whether they are is unknown.
-    pub(super) async fn insert_audit(&self, records: &[AuditRecord]) -> Result<(), StoreError> {
-        let mut connection = self.write.acquire().await?;
-        let inserted = insert_on(&mut connection, records).await;
-        if inserted.is_err() {
-            // A full disk ends the transaction in the database but not in the driver: start afresh.
-            connection.close_on_drop();
-        }
-        Ok(inserted?)
-    }
-
     /// Deletes at most `limit` of the records that came in before `cutoff`; returns how many.
     pub(super) async fn expire_audit(
         &self,
@@ -97,17 +83,4 @@ impl Store {
             .push(")");
         Ok(delete.build().execute(&self.write).await?.rows_affected())
     }
-}
-
-async fn insert_on(
-    connection: &mut Connection,
-    records: &[AuditRecord],
-) -> Result<(), sqlx::Error> {
-    let mut transaction = connection.begin().await?;
-    for chunk in records.chunks(ROWS_PER_INSERT) {
-        let mut insert = QueryBuilder::<Db>::new(format!("INSERT INTO audit ({COLUMNS}) "));
-        insert.push_values(chunk, |mut row, record| record.bind(&mut row));
-        insert.build().execute(&mut *transaction).await?;
-    }
-    transaction.commit().await
 }

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use sqlx::Connection as _;
 use tempfile::TempDir;
 use tokio::runtime::Handle;
 
@@ -38,21 +37,14 @@ fn record() -> AuditRecord {
     }
 }
 
-/// Lets connections opened from now on grow the file to `pages` pages, and closes the one there is.
-async fn limit_file(store: &Store, pages: u32) {
-    let options = store.write.connect_options().as_ref().clone();
-    store.write.set_connect_options(options.pragma("max_page_count", pages.to_string()));
-    let connection = store.write.acquire().await.unwrap();
-    connection.detach().close().await.unwrap();
-}
-
 #[tokio::test]
 async fn a_full_disk_refuses_strict_records_keeps_buffered_ones_and_heals() {
     let directory = TempDir::new().unwrap();
     let store = Store::open(directory.path().join("store.db").to_str().unwrap()).await.unwrap();
-    let settings = AuditSettings { retention_days: 0, buffer_records: 20 };
-    let log = AuditLog::start(store.clone(), settings, &Handle::current());
-    limit_file(&store, 100).await;
+    let settings =
+        AuditSettings { retention_days: 0, buffer_records: 20, ..AuditSettings::default() };
+    let log = AuditLog::start(store.clone(), settings, &Handle::current()).unwrap();
+    insert::MAX_PAGES.store(100, Relaxed);
 
     let mut stored = 0;
     let error = loop {
@@ -71,7 +63,7 @@ async fn a_full_disk_refuses_strict_records_keeps_buffered_ones_and_heals() {
     assert!(log.flush(Duration::from_millis(20)).await.is_err());
     assert_eq!((log.stats().dropped, log.stats().failed, log.stats().written), (5, 4, stored));
 
-    limit_file(&store, 1000).await;
+    insert::MAX_PAGES.store(1000, Relaxed);
     log.flush(Duration::from_secs(30)).await.unwrap();
     log.strict(record()).await.unwrap();
     let entries = store.audit_recent(&AuditFilter::default(), MAX_RECENT).await.unwrap();

@@ -8,6 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep, timeout_at};
 
+use super::insert::Inserter;
 use super::record::AuditRecord;
 use super::{
     AuditError, BATCH_RECORDS, Counters, EXPIRE_BATCH, EXPIRE_INTERVAL, EXPIRE_PAUSE, Item,
@@ -17,9 +18,11 @@ use crate::store::{Store, StoreError};
 
 type StrictAnswer = oneshot::Sender<Result<(), AuditError>>;
 
-/// Turns what waits in the queue into transactions, one at a time: while one commits, the next gathers.
+/// Turns what waits in the queue into transactions, one at a time: while one commits, the next gathers. It has a thread of its
+/// own, which the database may hold up.
 pub(super) struct Writer {
     store: Store,
+    inserter: Inserter,
     queue: mpsc::Receiver<Item>,
     counters: Arc<Counters>,
     /// Buffered records taken from the queue and not yet committed; bounded by `buffer_records`.
@@ -30,9 +33,15 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn new(store: Store, queue: mpsc::Receiver<Item>, counters: Arc<Counters>) -> Self {
+    pub(super) fn new(
+        store: Store,
+        inserter: Inserter,
+        queue: mpsc::Receiver<Item>,
+        counters: Arc<Counters>,
+    ) -> Self {
         Self {
             store,
+            inserter,
             queue,
             counters,
             backlog: VecDeque::new(),
@@ -51,7 +60,7 @@ impl Writer {
                 records.extend(self.backlog.drain(..room.min(self.backlog.len())));
             }
             let began = Instant::now();
-            self.write(records, answers).await;
+            self.write(records, answers);
             if self.store.is_shared() {
                 // The lock is then free for as long as it was taken.
                 sleep(began.elapsed().min(MAX_SHARED_PAUSE)).await;
@@ -60,7 +69,7 @@ impl Writer {
         while !self.backlog.is_empty() {
             let records: Vec<_> =
                 self.backlog.drain(..BATCH_RECORDS.min(self.backlog.len())).collect();
-            self.write(records, Vec::new()).await;
+            self.write(records, Vec::new());
             if self.retry_at.is_some() {
                 tracing::error!(records = self.backlog.len(), "audit records lost at shutdown");
                 return;
@@ -98,10 +107,10 @@ impl Writer {
     }
 
     /// Commits `records`, of which the first belong to `answers` and the others came from the backlog.
-    async fn write(&mut self, mut records: Vec<AuditRecord>, answers: Vec<StrictAnswer>) {
+    fn write(&mut self, mut records: Vec<AuditRecord>, answers: Vec<StrictAnswer>) {
         if !records.is_empty() {
             let buffered = records.len() - answers.len();
-            let outcome = match self.store.insert_audit(&records).await {
+            let outcome = match self.inserter.insert(&records) {
                 Ok(()) => {
                     self.committed(records.len(), buffered);
                     Ok(())

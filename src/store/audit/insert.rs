@@ -1,0 +1,76 @@
+//! Writes audit records on a connection of its own: many calls wait for it, and a statement prepared once costs a fraction of
+//! one that is built for each batch.
+
+use std::path::PathBuf;
+#[cfg(test)]
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+
+use rusqlite::{CachedStatement, Connection, OpenFlags};
+
+use super::Durability;
+use super::record::{AuditRecord, COLUMNS, PLACES};
+use crate::store::{StoreError, backend};
+
+/// The connection that inserts; opened when needed, and anew after a failure, which ends a transaction in ways of its own.
+pub(super) struct Inserter {
+    file: PathBuf,
+    durability: Durability,
+    connection: Option<Connection>,
+}
+
+impl Inserter {
+    /// Opens nothing yet.
+    pub(super) fn new(file: PathBuf, durability: Durability) -> Self {
+        Self { file, durability, connection: None }
+    }
+
+    /// Writes all records in one transaction. On an error none of them is stored, or whether they are is unknown. Blocks.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub(super) fn insert(&mut self, records: &[AuditRecord]) -> Result<(), StoreError> {
+        let connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => self.open()?,
+        };
+        insert_on(&connection, records)?;
+        self.connection = Some(connection);
+        Ok(())
+    }
+
+    fn open(&self) -> rusqlite::Result<Connection> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(&self.file, flags)?;
+        connection.busy_timeout(backend::BUSY_TIMEOUT)?;
+        let synchronous = match self.durability {
+            Durability::Process => "NORMAL",
+            Durability::Power => "FULL",
+        };
+        connection.execute_batch(&format!(
+            "PRAGMA synchronous = {synchronous}; PRAGMA wal_autocheckpoint = {}; PRAGMA journal_size_limit = {};",
+            backend::CHECKPOINT_PAGES,
+            backend::WAL_SIZE_LIMIT_BYTES,
+        ))?;
+        #[cfg(test)]
+        connection.pragma_update(None, "max_page_count", MAX_PAGES.load(Relaxed))?;
+        Ok(connection)
+    }
+}
+
+/// How far connections opened from now on may grow the file, in pages: only a look inside can arrange that it is full.
+#[cfg(test)]
+pub(super) static MAX_PAGES: AtomicU32 = AtomicU32::new(u32::MAX >> 1);
+
+/// A connection that is dropped in a transaction rolls it back.
+fn insert_on(connection: &Connection, records: &[AuditRecord]) -> rusqlite::Result<()> {
+    // At once for writing: a lock that is only taken with the first row may be refused without waiting for it.
+    connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+    let sql = format!("INSERT INTO audit ({COLUMNS}) VALUES ({PLACES})");
+    let mut statement: CachedStatement<'_> = connection.prepare_cached(&sql)?;
+    for record in records {
+        record.bind(&mut statement)?;
+        statement.raw_execute()?;
+    }
+    connection.prepare_cached("COMMIT")?.execute([])?;
+    Ok(())
+}
