@@ -129,7 +129,9 @@ impl Source {
             idle_connections: open.saturating_sub(busy) as u64,
             busy_connections: busy as u64,
             in_flight: (self.max_in_flight - self.slots.available_permits()) as u64,
+            in_flight_limit: self.max_in_flight as u64,
             queued: self.waiting.load(Relaxed) as u64,
+            queue_limit: self.max_queue as u64,
             up: self.is_up.load(Relaxed),
             breaker: self.breaker_state(),
         }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 pub mod code;
 pub mod event;
 mod exposition;
+mod gauges;
 pub mod key_sets;
 mod label;
 pub mod log;
