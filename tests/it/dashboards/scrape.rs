@@ -24,7 +24,6 @@ pub fn gateway() -> (Tree, Tidegate) {
     tree.interface(
         "code: wrong\ndatasource_id: lite\nquery_template: SELECT a FROM nothing WHERE a = 1\n",
     );
-    // Nobody is there: the keys of this issuer have no age, those of the other have none to fetch.
     let keys = json!({"keys": [Signer::new(Algorithm::EdDSA).public]}).to_string();
     let address = served(keys);
     tree.write(
