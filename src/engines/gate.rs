@@ -88,6 +88,15 @@ impl Gate {
         Ok(Pass { gate: self, _slot: slot, connection })
     }
 
+    /// What it was made for.
+    pub fn limits(&self) -> Limits {
+        Limits {
+            max_in_flight: self.slots.size,
+            max_alone: self.connections.size,
+            max_queue: self.slots.max_queue,
+        }
+    }
+
     /// Queries that have been let in.
     pub fn in_flight(&self) -> usize {
         self.slots.taken()

@@ -100,7 +100,9 @@ impl Source {
             idle_connections: open.saturating_sub(busy) as u64,
             busy_connections: busy as u64,
             in_flight: self.gate.in_flight() as u64,
+            in_flight_limit: self.gate.limits().max_in_flight as u64,
             queued: self.gate.queued() as u64,
+            queue_limit: self.gate.limits().max_queue as u64,
             up: self.health.is_up(),
             breaker: self.health.breaker(),
         }

@@ -14,63 +14,14 @@ use prometheus::{IntCounter, IntGauge, Registry, TextEncoder};
 
 use super::code::Code;
 use super::connections::Connections;
-use super::event::{
-    BreakerState, CacheState, DefinitionCounts, Denial, QueryOutcome, ReloadFinished,
-};
+use super::event::{CacheState, DefinitionCounts, Denial, QueryOutcome, ReloadFinished};
 use super::exposition::Family;
-use super::key_sets::{self, KeySetGauges};
+pub use super::gauges::{AuditStats, CacheGauges, DatasourceGauges, Snapshot};
+use super::key_sets;
 use super::series::{DatasourceMetrics, InterfaceMetrics, UNKNOWN_INTERFACE};
 
 /// Content type of [`Metrics::render`].
 pub const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
-
-/// What is read from its owners at scrape time.
-#[derive(Clone, Debug, Default)]
-pub struct Snapshot {
-    pub cache: CacheGauges,
-    pub audit: AuditStats,
-    pub datasources: Vec<DatasourceGauges>,
-    pub key_sets: Vec<KeySetGauges>,
-}
-
-/// What the answer cache holds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct CacheGauges {
-    pub bytes: u64,
-    pub entries: u64,
-}
-
-/// What the audit log did since the start, in records unless said otherwise.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct AuditStats {
-    /// Waiting to be written now.
-    pub queued: u64,
-    /// Committed.
-    pub written: u64,
-    /// Transactions that wrote them.
-    pub transactions: u64,
-    /// Buffered records given up because the queue was full.
-    pub dropped: u64,
-    /// Strict records whose caller got an error.
-    pub failed: u64,
-    /// Deleted because they were older than the retention.
-    pub expired: u64,
-}
-
-/// The state of a datasource.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DatasourceGauges {
-    pub id: String,
-    /// Connections that wait for work, and those that have some.
-    pub idle_connections: u64,
-    pub busy_connections: u64,
-    /// Queries that run, and queries that wait to.
-    pub in_flight: u64,
-    pub queued: u64,
-    /// Whether the last contact succeeded.
-    pub up: bool,
-    pub breaker: BreakerState,
-}
 
 /// All metrics of the process. Cheap to share: wrap it in an [`Arc`].
 pub struct Metrics {
@@ -90,6 +41,7 @@ struct ConfigState {
     reloads_ok: u64,
     reloads_failed: u64,
     last_duration_seconds: f64,
+    last: Option<Timestamp>,
     last_success: Option<Timestamp>,
     problems: usize,
     revision: String,
@@ -177,13 +129,14 @@ impl Metrics {
     pub(super) fn reloaded(&self, reload: &ReloadFinished<'_>) {
         let mut config = self.config.lock();
         config.problems = reload.problems.len();
+        config.last = Some(Timestamp::now());
         config.last_duration_seconds = reload.duration.as_secs_f64();
         if !reload.problems.is_empty() {
             config.reloads_failed += 1;
             return;
         }
         config.reloads_ok += 1;
-        config.last_success = Some(Timestamp::now());
+        config.last_success = config.last;
         reload.revision.clone_into(&mut config.revision);
         reload.hash.clone_into(&mut config.hash);
         config.counts = reload.counts;
@@ -232,16 +185,21 @@ impl Metrics {
         {
             let labels = [("interface", interface.code()), ("version", interface.version())];
             let reading = interface.read();
-            for (code, count) in Code::ALL.iter().zip(reading.requests) {
-                // Alphabetical, as in every other family of the scrape.
-                requests.sample(&[("code", code.as_str()), labels[0], labels[1]], count as f64);
+            // What an interface does not measure has no series, not series of zeros.
+            if reading.requests.iter().any(|count| *count > 0) {
+                for (code, count) in Code::ALL.iter().zip(reading.requests) {
+                    // Alphabetical, as in every other family of the scrape.
+                    requests.sample(&[("code", code.as_str()), labels[0], labels[1]], count as f64);
+                }
             }
             if reading.cache.iter().any(|count| *count > 0) {
                 for (state, count) in CacheState::ALL.iter().zip(reading.cache) {
                     cache.sample(&[labels[0], ("state", state.as_str()), labels[1]], count as f64);
                 }
             }
-            duration.durations(&labels, &interface.duration);
+            if interface.duration.is_used() {
+                duration.durations(&labels, &interface.duration);
+            }
             bytes.sample(&labels, reading.bytes as f64);
             rows.sample(&labels, reading.rows as f64);
             limited.sample(&labels, reading.rate_limited as f64);
@@ -296,6 +254,14 @@ impl Metrics {
                 config.last_duration_seconds,
             ),
         ];
+        let unix_seconds = |at: Timestamp| at.as_millisecond() as f64 / 1e3;
+        families.extend(config.last.map(|at| {
+            gauge(
+                "tidegate_config_last_reload_timestamp_seconds",
+                "When the last reload ended, well or badly, in Unix time.",
+                unix_seconds(at),
+            )
+        }));
         // Before the first generation serves there is nothing to say about it.
         let Some(last_success) = config.last_success else { return families };
         let counts = config.counts;
@@ -305,7 +271,7 @@ impl Metrics {
             gauge(
                 "tidegate_config_last_reload_success_timestamp_seconds",
                 "When the definitions that serve were loaded, in Unix time.",
-                last_success.as_millisecond() as f64 / 1e3,
+                unix_seconds(last_success),
             ),
             gauge(
                 "tidegate_config_interfaces",
@@ -324,64 +290,6 @@ impl Metrics {
 impl Default for Metrics {
     fn default() -> Self {
         Self::new()
-    }
-}
-
-impl Snapshot {
-    fn families(&self) -> Vec<Family> {
-        let gauge =
-            |name: &str, help: &str, value: u64| Family::gauge(name, help).with(&[], value as f64);
-        let counter = |name: &str, help: &str, value: u64| {
-            Family::counter(name, help).with(&[], value as f64)
-        };
-        let (cache, audit) = (self.cache, self.audit);
-        let mut families = vec![
-            gauge("tidegate_cache_bytes", "Bytes that the answer cache holds.", cache.bytes),
-            gauge("tidegate_cache_entries", "Answers that the cache holds.", cache.entries),
-            gauge("tidegate_audit_queue", "Audit records waiting to be written.", audit.queued),
-            counter("tidegate_audit_written_total", "Audit records committed.", audit.written),
-            counter(
-                "tidegate_audit_transactions_total",
-                "Transactions that committed them.",
-                audit.transactions,
-            ),
-            counter(
-                "tidegate_audit_dropped_total",
-                "Buffered audit records given up.",
-                audit.dropped,
-            ),
-            counter("tidegate_audit_failed_total", "Strict audit records refused.", audit.failed),
-            counter(
-                "tidegate_audit_expired_total",
-                "Audit records deleted by retention.",
-                audit.expired,
-            ),
-        ];
-        families.extend(self.datasource_families());
-        families
-    }
-
-    fn datasource_families(&self) -> [Family; 5] {
-        let mut connections =
-            Family::gauge("tidegate_datasource_connections", "Open connections, by state.");
-        let mut in_flight = Family::gauge("tidegate_datasource_in_flight", "Queries that run now.");
-        let mut queue = Family::gauge("tidegate_datasource_queue", "Queries that wait to run.");
-        let mut up = Family::gauge("tidegate_datasource_up", "Whether the last contact succeeded.");
-        let mut breaker =
-            Family::gauge("tidegate_datasource_breaker", "1 for the state the breaker is in.");
-        for datasource in &self.datasources {
-            let label = ("datasource", datasource.id.as_str());
-            connections.sample(&[label, ("state", "busy")], datasource.busy_connections as f64);
-            connections.sample(&[label, ("state", "idle")], datasource.idle_connections as f64);
-            in_flight.sample(&[label], datasource.in_flight as f64);
-            queue.sample(&[label], datasource.queued as f64);
-            up.sample(&[label], f64::from(u8::from(datasource.up)));
-            for state in BreakerState::ALL {
-                let is_state = f64::from(u8::from(state == datasource.breaker));
-                breaker.sample(&[label, ("state", state.as_str())], is_state);
-            }
-        }
-        [connections, in_flight, queue, up, breaker]
     }
 }
 

@@ -6,6 +6,7 @@ pub mod code;
 pub mod connections;
 pub mod event;
 mod exposition;
+mod gauges;
 pub mod key_sets;
 mod label;
 pub mod log;

@@ -7,10 +7,10 @@ use std::time::Duration;
 use super::code::Code;
 use super::event::{CacheState, QueryOutcome, RequestFinished};
 
-/// Upper bounds of the latency buckets, in microseconds: 0.5 ms to 30 s.
-pub const DURATION_BUCKETS_US: [u64; 15] = [
-    500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000,
-    2_500_000, 5_000_000, 10_000_000, 30_000_000,
+/// Upper bounds of the latency buckets, in microseconds: 0.1 ms to 30 s.
+pub const DURATION_BUCKETS_US: [u64; 17] = [
+    100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000,
+    1_000_000, 2_500_000, 5_000_000, 10_000_000, 30_000_000,
 ];
 
 /// The `interface` and `version` of every call that no interface matched.
@@ -30,6 +30,10 @@ impl DurationHistogram {
         let bucket = DURATION_BUCKETS_US.partition_point(|bound| *bound < us);
         self.buckets[bucket].fetch_add(1, Relaxed);
         self.sum_us.fetch_add(us, Relaxed);
+    }
+
+    pub(super) fn is_used(&self) -> bool {
+        self.buckets.iter().any(|count| count.load(Relaxed) > 0)
     }
 
     /// Counts per bucket (not cumulative) and the sum in seconds.
@@ -122,7 +126,8 @@ impl InterfaceMetrics {
     /// Whether anything was counted yet: an interface shows no series before its first call.
     pub(super) fn is_used(&self) -> bool {
         let used = |counter: &AtomicU64| counter.load(Relaxed) > 0;
-        self.requests.iter().any(used) || used(&self.rate_limited) || used(&self.schema_mismatch)
+        self.requests.iter().chain([&self.rate_limited, &self.schema_mismatch]).any(used)
+            || self.duration.is_used()
     }
 }
 
@@ -175,15 +180,15 @@ mod tests {
     #[test]
     fn a_duration_lands_in_the_bucket_whose_bound_it_does_not_exceed() {
         let histogram = DurationHistogram::default();
-        for us in [0, 500, 501, 30_000_000, 30_000_001] {
+        for us in [0, 100, 101, 30_000_000, 30_000_001] {
             histogram.observe(Duration::from_micros(us));
         }
         let (counts, sum_seconds) = histogram.read();
         assert_eq!(counts[0], 2);
         assert_eq!(counts[1], 1);
-        assert_eq!(counts[14], 1);
-        assert_eq!(counts[15], 1);
-        assert!((sum_seconds - 60.001_002).abs() < 1e-9);
+        assert_eq!(counts[16], 1);
+        assert_eq!(counts[17], 1);
+        assert!((sum_seconds - 60.000_202).abs() < 1e-9);
     }
 
     #[test]

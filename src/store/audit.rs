@@ -190,6 +190,7 @@ impl AuditLog {
         let queued = in_queue + self.counters.backlog.load(Relaxed);
         AuditStats {
             queued: queued as u64,
+            queue_limit: self.queue.max_capacity() as u64,
             written: self.counters.written.load(Relaxed),
             transactions: self.counters.transactions.load(Relaxed),
             dropped: self.counters.dropped.load(Relaxed),

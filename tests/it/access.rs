@@ -3,7 +3,7 @@
 mod addresses;
 mod attacks;
 mod failures;
-mod issuer;
+pub mod issuer;
 mod jwks;
 mod keys;
 mod roles_map;

@@ -1,7 +1,7 @@
 //! Governed datasources: what a caller sees of tables, columns and rows, however the query asks for it.
 
 mod advice;
-mod attacks;
+pub mod attacks;
 mod cache;
 mod explained;
 mod masks;

@@ -11,6 +11,7 @@ mod binds;
 mod cache;
 mod cli;
 mod cors;
+mod dashboards;
 mod demo;
 mod engine_mysql;
 mod engine_postgres;

@@ -46,7 +46,7 @@ fn cases(engine: &str) -> Vec<Case> {
     lines(engine).into_iter().map(case).collect()
 }
 
-fn compile(sql: &str, dialect: Dialect) -> Result<Template, Flaw> {
+pub fn compile(sql: &str, dialect: Dialect) -> Result<Template, Flaw> {
     let name = |name: &str, is_array, sample: Bind| Name {
         name: name.to_owned(),
         is_array,

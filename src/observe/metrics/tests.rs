@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
-use crate::observe::event::RequestFinished;
+use crate::observe::event::{BreakerState, RequestFinished};
+use crate::observe::key_sets::KeySetGauges;
 use crate::observe::{Event, Observer};
 
 /// A parsed scrape: sample (name with labels) → value.
@@ -62,7 +63,11 @@ fn scrape(observer: &Observer) -> Scrape {
 }
 
 fn finish(observer: &Observer, interface: &InterfaceMetrics, code: Code, path: &str) {
-    observer.report(&Event::RequestFinished(RequestFinished {
+    observer.report(&Event::RequestFinished(finished(interface, code, path)));
+}
+
+fn finished<'a>(interface: &'a InterfaceMetrics, code: Code, path: &'a str) -> RequestFinished<'a> {
+    RequestFinished {
         measures_latency: true,
         measures_codes: true,
         interface,
@@ -78,7 +83,7 @@ fn finish(observer: &Observer, interface: &InterfaceMetrics, code: Code, path: &
         rows: 7,
         bytes: 100,
         error: None,
-    }));
+    }
 }
 
 fn reload(observer: &Observer, revision: &str, problems: &[String]) {
@@ -201,6 +206,31 @@ fn uncalled_interfaces_have_no_series() {
 }
 
 #[test]
+fn what_an_interface_does_not_measure_has_no_series() {
+    let observer = observer();
+    for (code, measures_latency, measures_codes) in
+        [("codes", false, true), ("latency", true, false), ("neither", false, false)]
+    {
+        let interface = observer.metrics().interface(code, "1.0.0");
+        observer.report(&Event::RequestFinished(RequestFinished {
+            measures_latency,
+            measures_codes,
+            ..finished(&interface, Code::Ok, "/")
+        }));
+    }
+    let scrape = scrape(&observer);
+    let shown = |code: &str, family: &str| {
+        let of = scrape.mentioning(&format!("interface=\"{code}\""));
+        of.iter().any(|series| series.starts_with(family))
+    };
+    assert!(shown("codes", "tidegate_requests_total"));
+    assert!(!shown("codes", "tidegate_request_duration_seconds"));
+    assert!(!shown("latency", "tidegate_requests_total"));
+    assert!(shown("latency", "tidegate_request_duration_seconds"));
+    assert!(!shown("neither", "tidegate_"));
+}
+
+#[test]
 fn a_refused_query_is_counted_but_has_no_latency() {
     let observer = observer();
     let datasource = &*observer.metrics().datasource("dw");
@@ -256,7 +286,9 @@ fn a_failed_reload_keeps_what_is_known_of_the_generation_that_serves() {
     ] {
         assert_eq!(after.get(series), Some(value), "{series}");
     }
-    assert!(after.get("tidegate_config_last_reload_success_timestamp_seconds") > Some(1.7e9));
+    let loaded = after.get("tidegate_config_last_reload_success_timestamp_seconds");
+    assert!(loaded > Some(1.7e9));
+    assert!(after.get("tidegate_config_last_reload_timestamp_seconds") >= loaded);
 
     reload(&observer, "three", &[]);
     let mended = scrape(&observer);
@@ -273,6 +305,7 @@ fn the_snapshot_the_denials_and_the_process_are_shown() {
         cache: CacheGauges { bytes: 10, entries: 2 },
         audit: AuditStats {
             queued: 1,
+            queue_limit: 7,
             written: 2,
             transactions: 3,
             dropped: 4,
@@ -284,7 +317,9 @@ fn the_snapshot_the_denials_and_the_process_are_shown() {
             idle_connections: 1,
             busy_connections: 2,
             in_flight: 3,
+            in_flight_limit: 5,
             queued: 4,
+            queue_limit: 6,
             up: true,
             breaker: BreakerState::HalfOpen,
         }],
@@ -301,6 +336,7 @@ fn the_snapshot_the_denials_and_the_process_are_shown() {
         ("tidegate_cache_bytes", 10.0),
         ("tidegate_cache_entries", 2.0),
         ("tidegate_audit_queue", 1.0),
+        ("tidegate_audit_queue_limit", 7.0),
         ("tidegate_audit_written_total", 2.0),
         ("tidegate_audit_dropped_total", 4.0),
         ("tidegate_audit_failed_total", 5.0),
@@ -311,6 +347,10 @@ fn the_snapshot_the_denials_and_the_process_are_shown() {
         (r#"tidegate_auth_failures_total{reason="expired_key"}"#, 1.0),
         (r#"tidegate_auth_failures_total{reason="not_granted"}"#, 0.0),
         (r#"tidegate_datasource_connections{datasource="dw \"1\"",state="busy"}"#, 2.0),
+        (r#"tidegate_datasource_in_flight{datasource="dw \"1\""}"#, 3.0),
+        (r#"tidegate_datasource_in_flight_limit{datasource="dw \"1\""}"#, 5.0),
+        (r#"tidegate_datasource_queue{datasource="dw \"1\""}"#, 4.0),
+        (r#"tidegate_datasource_queue_limit{datasource="dw \"1\""}"#, 6.0),
         (r#"tidegate_datasource_up{datasource="dw \"1\""}"#, 1.0),
         (r#"tidegate_datasource_breaker{datasource="dw \"1\"",state="half_open"}"#, 1.0),
         (r#"tidegate_datasource_breaker{datasource="dw \"1\"",state="open"}"#, 0.0),

@@ -10,9 +10,9 @@ use crate::support::databases::{Bench, KINDS, Kind};
 use crate::support::{Tidegate, run};
 
 /// What no answer may hold.
-const SECRETS: [&str; 3] = ["SECRET", "HIDDEN", "138000"];
+pub const SECRETS: [&str; 3] = ["SECRET", "HIDDEN", "138000"];
 
-const ALL: &str = "
+pub const ALL: &str = "
     CREATE TABLE dim_customer (id INTEGER PRIMARY KEY, name VARCHAR(40), phone VARCHAR(20), id_card VARCHAR(40), region VARCHAR(10), birth DATE);
     INSERT INTO dim_customer VALUES (1, 'Ann', '13800000001', 'SECRET-110101', 'east', '1990-05-06'), (2, 'Bob', '13800000002', 'SECRET-220202', 'west', '1985-01-02'),
       (3, 'Cid', NULL, NULL, 'west', NULL), (4, NULL, '139', 'SECRET-330303', NULL, '2001-12-31');
@@ -22,7 +22,7 @@ const ALL: &str = "
     CREATE TABLE secret (id INTEGER PRIMARY KEY, word VARCHAR(40));
     INSERT INTO secret VALUES (1, 'SECRET word');";
 /// The same as its caller sees it.
-const SEEN: &str = "
+pub const SEEN: &str = "
     CREATE TABLE dim_customer (id INTEGER PRIMARY KEY, name VARCHAR(40), phone VARCHAR(20), region VARCHAR(10), birth DATE);
     INSERT INTO dim_customer VALUES (1, 'Ann', '****0001', 'east', '1990-01-01'), (2, 'Bob', '****0002', 'west', '1985-01-01'),
       (3, 'Cid', NULL, 'west', NULL), (4, NULL, '****', NULL, '2001-01-01');
@@ -74,7 +74,7 @@ fn interfaces(bench: &Bench, attacks: &[(String, bool)], without: &BTreeSet<Stri
 }
 
 /// The files whose definitions are refused at load.
-fn refused(bench: &Bench) -> BTreeSet<String> {
+pub fn refused(bench: &Bench) -> BTreeSet<String> {
     let root = bench.tree.root().to_str().unwrap();
     let (_, out, _) = run(&["validate", "--root", root, "--format", "json"]);
     let problems: Value = serde_json::from_str(&out).unwrap();
@@ -84,7 +84,7 @@ fn refused(bench: &Bench) -> BTreeSet<String> {
 }
 
 /// Status and rows (in an order of their own) with their count.
-fn rows(gateway: &Tidegate, code: &str) -> (u16, Vec<String>, Value) {
+pub fn rows(gateway: &Tidegate, code: &str) -> (u16, Vec<String>, Value) {
     let answer = gateway.get(&format!("/data-api/{code}?pageSize=1000"));
     if answer.status != 200 {
         return (answer.status, Vec::new(), Value::Null);

@@ -1,24 +1,27 @@
 //! Definitions that somebody broke: problems at places, never a panic.
 
 use std::path::Path;
+use std::time::Instant;
 
 use proptest::prelude::*;
+use serde_json::Value;
 use tidegate::definitions::compile::compile;
 use tidegate::definitions::document;
 use tidegate::definitions::load::{Tree, load};
 
 use super::cases;
+use crate::support::PATIENCE;
 
 /// What happens to a text.
 #[derive(Clone, Debug)]
-enum Change {
+pub enum Change {
     Remove(f64, usize),
     Insert(f64, String),
     Repeat(f64, usize),
     Cut(f64),
 }
 
-fn change() -> impl Strategy<Value = Change> {
+pub fn change() -> impl Strategy<Value = Change> {
     let at = 0.0..1.0;
     let piece = prop_oneof![
         "[-:{}\\[\\]\"'|>&*!%#,?\n\t 0a~]{1,4}",
@@ -58,7 +61,7 @@ fn change() -> impl Strategy<Value = Change> {
     ]
 }
 
-fn apply(text: &mut String, change: &Change) {
+pub fn apply(text: &mut String, change: &Change) {
     #[allow(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
@@ -118,7 +121,10 @@ fn broken_files_have_problems_at_places() {
         let _ = document::parse(file, &text);
         let mut files = tree.files.clone();
         files.insert(file.clone(), text);
-        let Err(problems) = compile(&Tree::from_files(files)) else { return Ok(()) };
+        let started = Instant::now();
+        let result = compile(&Tree::from_files(files));
+        prop_assert!(started.elapsed() < PATIENCE, "it takes for ever");
+        let Err(problems) = result else { return Ok(()) };
         prop_assert!(problems.iter().any(tidegate::definitions::problem::Problem::is_error));
         for problem in problems {
             prop_assert!(!problem.message.is_empty() && !problem.hint.is_empty(), "{:?}", problem);
@@ -132,6 +138,72 @@ fn broken_files_have_problems_at_places() {
                 );
             }
         }
+        Ok(())
+    };
+    runner.run(&strategy, property).unwrap();
+}
+
+/// Keys whose members are free: names are the publisher's, or a schema of another language.
+const FREE: [&str; 9] = [
+    "claims",
+    "param_binding",
+    "response_schema",
+    "roles_map",
+    "mask",
+    "parameters",
+    "data",
+    "json_path",
+    "value_map",
+];
+
+/// Places of objects whose keys are fixed.
+fn places(value: &Value, at: &str, found: &mut Vec<String>) {
+    match value {
+        Value::Object(members) => {
+            found.push(at.to_owned());
+            for (key, member) in members {
+                let is_free = FREE.contains(&key.as_str()) && member.is_object();
+                let is_example = matches!(key.as_str(), "default" | "example" | "expect");
+                if !is_free && !is_example {
+                    places(member, &format!("{at}/{key}"), found);
+                }
+            }
+        }
+        Value::Array(items) => {
+            items
+                .iter()
+                .enumerate()
+                .for_each(|(i, item)| places(item, &format!("{at}/{i}"), found));
+        }
+        _ => {}
+    }
+}
+
+#[test]
+fn unknown_keys_are_found_wherever_they_are() {
+    // Some stand in the wrong folder here, which comes before their keys.
+    let seeds: Vec<_> = seeds().into_iter().filter(|(_, tree)| compile(tree).is_ok()).collect();
+    assert!(seeds.len() > 20);
+    let strategy = (0..seeds.len(), any::<prop::sample::Index>(), "[a-z]{2,5}_zz");
+    let mut runner = proptest::test_runner::TestRunner::new(cases(150));
+    let property = |(seed, at, key): (usize, prop::sample::Index, String)| {
+        let (file, tree) = &seeds[seed];
+        let mut documents: Vec<Value> = serde_saphyr::from_multiple(&tree.files[file]).unwrap();
+        let mut found = Vec::new();
+        for (i, document) in documents.iter().enumerate() {
+            places(document, &format!("{i}:"), &mut found);
+        }
+        let place = at.get(&found);
+        let (i, path) = place.split_once(':').unwrap();
+        let document = &mut documents[i.parse::<usize>().unwrap()];
+        document.pointer_mut(path).unwrap()[&key] = Value::from(1);
+        // JSON is YAML.
+        let texts: Vec<String> = documents.iter().map(ToString::to_string).collect();
+        let mut files = tree.files.clone();
+        files.insert(file.clone(), texts.join("\n---\n"));
+        // Where it may be a text or a mapping, it is found to be neither.
+        let result = compile(&Tree::from_files(files));
+        prop_assert!(result.is_err(), "{}: {}: {} is taken", file, place, key);
         Ok(())
     };
     runner.run(&strategy, property).unwrap();
