@@ -16,7 +16,9 @@ use tidegate::access::authorize::authorize;
 use tidegate::access::mask_key::MaskKey;
 use tidegate::definitions::snapshot::Interface;
 use tidegate::gateway::body::Body;
+use tidegate::gateway::calls::Calls;
 use tidegate::gateway::exchange::{Exchange, Outcome};
+use tidegate::gateway::leave::Leave;
 use tidegate::gateway::pipeline::handle;
 use tidegate::gateway::{Gateway, GatewaySettings, admit, input, negotiate, respond, route};
 use tidegate::live::reload::Live;
@@ -50,6 +52,8 @@ pub fn print(root: &str, targets: &[String]) {
         observer,
         audit: None,
         attempts: Attempts::new(0),
+        leave: Leave::default(),
+        calls: Calls::new(GatewaySettings::default().max_in_flight),
         settings: GatewaySettings::default(),
     });
     for target in targets {
