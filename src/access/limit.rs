@@ -27,6 +27,8 @@ type Keyed = RateLimiter<u64, DashMapStateStore<u64>, DefaultClock, StateInforma
 /// The limiter of an interface. Lives as long as its rule is the same, also across reloads.
 pub struct Limiter {
     rule: RateLimit,
+    /// In which one call is won back.
+    period: Duration,
     inner: Keyed,
     clock: DefaultClock,
     hasher: RandomState,
@@ -60,6 +62,7 @@ impl Limiter {
             .allow_burst(burst);
         Self {
             rule,
+            period: Duration::from_secs_f64(1.0 / rule.rps),
             inner: RateLimiter::dashmap(quota).with_middleware(),
             clock: DefaultClock::default(),
             hasher: RandomState::new(),
@@ -78,12 +81,11 @@ impl Limiter {
     /// # Errors
     /// The allowance of a caller that has none left.
     pub fn check(&self, principal: &Principal, ip: IpAddr) -> Result<Allowance, Allowance> {
-        let period = Duration::from_secs_f64(1.0 / self.rule.rps);
         match self.inner.check_key(&self.key(principal, ip)) {
             Ok(state) => {
                 let remaining = state.remaining_burst_capacity();
                 let used = self.rule.burst.saturating_sub(remaining);
-                Ok(Allowance { limit: self.rule.burst, remaining, reset: period * used })
+                Ok(Allowance { limit: self.rule.burst, remaining, reset: self.period * used })
             }
             Err(until) => {
                 let reset = until.wait_time_from(self.clock.now());

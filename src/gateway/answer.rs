@@ -37,7 +37,7 @@ const GRACE: Duration = Duration::from_secs(2);
 
 /// An answer, before it is a response.
 pub enum Answered {
-    Whole { body: Bytes, rows: u64, truncated: bool, etag: Option<String> },
+    Whole { body: Bytes, rows: u64, truncated: bool, etag: Option<Arc<str>> },
     Parts(Running),
 }
 

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use http::{HeaderMap, Method};
+use http::{HeaderMap, HeaderName, Method};
 use jiff::Timestamp;
 
 use super::Gateway;
@@ -23,6 +23,10 @@ use crate::observe::code::Code;
 use crate::observe::event::{CacheState, Event, RequestFinished};
 use crate::store::audit::{AuditError, AuditRecord, ExecuteKind, PrincipalKind};
 
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+/// Characters of a request id of our own.
+const OWN_ID_CHARS: usize = 14 + 1 + 8;
 /// Longest request id that is taken over from a caller.
 const MAX_REQUEST_ID: usize = 128;
 /// Databases quote so much of a value at least.
@@ -82,12 +86,13 @@ impl Exchange {
         headers: &HeaderMap,
         peer: IpAddr,
     ) -> Self {
+        let at = Timestamp::now();
         let path: String = path[..path.floor_char_boundary(MAX_PATH.min(path.len()))].to_owned();
         Self {
             generation: gateway.live.current(),
             started: Instant::now(),
-            at: Timestamp::now(),
-            request_id: request_id(headers),
+            at,
+            request_id: request_id(headers, at),
             ip: super::admit::address(peer, headers, &gateway.settings),
             method: method.clone(),
             path,
@@ -276,20 +281,31 @@ impl Drop for Exchange {
 }
 
 /// The caller's id where it is sane, else the trace id of `traceparent`, else one of our own that grows with time.
-fn request_id(headers: &HeaderMap) -> String {
-    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+fn request_id(headers: &HeaderMap, at: Timestamp) -> String {
+    let header = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
     let is_sane = |id: &&str| {
         (1..=MAX_REQUEST_ID).contains(&id.len())
             && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.:/+=@".contains(&b))
     };
-    if let Some(id) = header("x-request-id").filter(is_sane) {
+    if let Some(id) = header(&X_REQUEST_ID).filter(is_sane) {
         return id.to_owned();
     }
-    if let Some(trace) = header("traceparent").and_then(trace_id) {
+    if let Some(trace) = header(&TRACEPARENT).and_then(trace_id) {
         return trace.to_owned();
     }
-    let micros = Timestamp::now().as_microsecond();
-    format!("{micros:014x}-{:08x}", rand::random::<u32>())
+    let mut id = String::with_capacity(OWN_ID_CHARS);
+    push_hex(&mut id, at.as_microsecond().cast_unsigned(), 14);
+    id.push('-');
+    push_hex(&mut id, rand::random::<u32>().into(), 8);
+    id
+}
+
+/// The last `digits` digits of a number.
+fn push_hex(out: &mut String, number: u64, digits: u32) {
+    for digit in (0..digits).rev() {
+        let nibble = (number >> (4 * digit)) & 15;
+        out.push(char::from(b"0123456789abcdef"[nibble as usize]));
+    }
 }
 
 /// The trace id of a W3C `traceparent`.
@@ -315,7 +331,8 @@ mod tests {
     #[test]
     fn request_ids_are_sane() {
         let id = |name: &'static str, value: &'static str| {
-            request_id(&HeaderMap::from_iter([(name.parse().unwrap(), value.parse().unwrap())]))
+            let headers = HeaderMap::from_iter([(name.parse().unwrap(), value.parse().unwrap())]);
+            request_id(&headers, Timestamp::now())
         };
         assert_eq!(id("x-request-id", "abc-1"), "abc-1");
         assert_ne!(id("x-request-id", "a b"), "a b");

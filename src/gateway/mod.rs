@@ -27,7 +27,6 @@ pub mod input;
 pub mod leave;
 pub mod messages;
 pub mod negotiate;
-pub mod open_files;
 pub mod openapi;
 pub mod pipeline;
 pub mod respond;

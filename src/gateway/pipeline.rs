@@ -10,9 +10,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use http::header::{ACCESS_CONTROL_REQUEST_METHOD, ALLOW};
+use http::header::{ACCESS_CONTROL_REQUEST_METHOD, ALLOW, AUTHORIZATION};
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body as HttpBody;
 
 use super::answer::{self, Answered};
@@ -37,6 +37,7 @@ use crate::query::params::{self, parse_query};
 use crate::query::scope;
 use crate::store::audit::ExecuteKind;
 
+const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 /// Where `/openapi.json` stands.
 const OPENAPI_PATH: &str = "/openapi.json";
 
@@ -164,8 +165,8 @@ where
     let scope = scope::bind(&interface, &params, &principal, exchange.ip, exchange.at)?;
 
     // cache, query
-    let id = &interface.datasource.spec.id;
-    let source = generation.registry.get(id).cloned().ok_or_else(|| {
+    let source = generation.runtime(&interface).source.clone().ok_or_else(|| {
+        let id = &interface.datasource.spec.id;
         ApiError::new(Code::InternalError, Message::Internal).because(format!("no datasource {id}"))
     })?;
     let message = messages::ok(exchange.language);
@@ -189,8 +190,8 @@ async fn authenticate(
 }
 
 fn credentials(headers: &HeaderMap) -> Credentials<'_> {
-    let mut keys = headers.get_all("x-api-key").iter();
-    let mut authorizations = headers.get_all("authorization").iter();
+    let mut keys = headers.get_all(X_API_KEY).iter();
+    let mut authorizations = headers.get_all(AUTHORIZATION).iter();
     let all = (keys.next(), keys.next(), authorizations.next(), authorizations.next());
     let text = match all {
         (None, _, None, _) => return Credentials::None,

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::header::{
     AGE, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_TYPE,
-    ETAG, IF_NONE_MATCH, LINK, RETRY_AFTER, VARY, WWW_AUTHENTICATE,
+    ETAG, IF_NONE_MATCH, LINK, RETRY_AFTER, VARY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
 
@@ -20,6 +20,9 @@ use crate::query::encode::Format;
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const X_REVISION: HeaderName = HeaderName::from_static("x-definitions-revision");
+const RATELIMIT_LIMIT: HeaderName = HeaderName::from_static("ratelimit-limit");
+const RATELIMIT_REMAINING: HeaderName = HeaderName::from_static("ratelimit-remaining");
+const RATELIMIT_RESET: HeaderName = HeaderName::from_static("ratelimit-reset");
 const X_CACHE: HeaderName = HeaderName::from_static("x-cache");
 /// Headers of most answers: room for them is made once.
 const USUAL_HEADERS: usize = 16;
@@ -200,10 +203,8 @@ pub fn base(exchange: &Exchange, status: StatusCode, body: Body) -> Response<Bod
     let headers = response.headers_mut();
     headers.reserve(USUAL_HEADERS);
     insert(headers, X_REQUEST_ID, &exchange.request_id);
-    if let Some(revision) = &exchange.generation.revision_header {
-        headers.insert(X_REVISION, revision.clone());
-    }
-    headers.insert("x-content-type-options", HeaderValue::from_static("nosniff"));
+    insert(headers, X_REVISION, &exchange.generation.revision);
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(VARY, HeaderValue::from_static(VARIES_BY));
     if let Some(origin) = &exchange.origin {
         insert(headers, HeaderName::from_static("access-control-allow-origin"), origin);
@@ -218,9 +219,9 @@ pub fn base(exchange: &Exchange, status: StatusCode, body: Body) -> Response<Bod
         }
     }
     if let Some(allowance) = exchange.allowance {
-        headers.insert("ratelimit-limit", HeaderValue::from(allowance.limit));
-        headers.insert("ratelimit-remaining", HeaderValue::from(allowance.remaining));
-        headers.insert("ratelimit-reset", HeaderValue::from(seconds(allowance.reset)));
+        headers.insert(RATELIMIT_LIMIT, HeaderValue::from(allowance.limit));
+        headers.insert(RATELIMIT_REMAINING, HeaderValue::from(allowance.remaining));
+        headers.insert(RATELIMIT_RESET, HeaderValue::from(seconds(allowance.reset)));
     }
     if let Some(interface) = &exchange.interface {
         of_interface(headers, exchange, interface);
@@ -250,7 +251,9 @@ fn of_interface(headers: &mut HeaderMap, exchange: &Exchange, interface: &Interf
             headers.insert(AGE, HeaderValue::from(exchange.cache_age_seconds));
             let left = policy.ttl.as_secs().saturating_sub(exchange.cache_age_seconds);
             let scope = if is_for_all(interface) { "public" } else { "private" };
-            insert(headers, CACHE_CONTROL, &format!("{scope}, max-age={left}"));
+            if let Ok(value) = HeaderValue::try_from(format!("{scope}, max-age={left}")) {
+                headers.insert(CACHE_CONTROL, value);
+            }
         }
     }
 }

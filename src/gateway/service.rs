@@ -30,8 +30,6 @@ use crate::observe::connections::Overdue;
 
 /// A connection that has been quiet for so long is kept without hyper.
 const PARK_AFTER: Duration = Duration::from_secs(1);
-/// Headers of a request.
-const MAX_HEADERS: usize = 128;
 /// Bytes of the head of a request.
 const MAX_HEAD_BYTES: usize = 128 << 10;
 /// The same over HTTP/2, as its sender counts them.
@@ -147,7 +145,7 @@ impl GatewayService {
         let limits = Limits { idle: limits.idle.min(PARK_AFTER), ..limits };
         let mut connection = http1::Builder::new()
             .header_read_timeout(None)
-            .max_headers(MAX_HEADERS)
+            // Of headers it takes 100. Another number would cost two allocations of their size a request.
             .max_buf_size(MAX_HEAD_BYTES)
             // One write an answer. (`pipeline_flush` would hold an answer back while the next request is half here, take in a
             // whole answer for a slow reader, and swallow the refusal of a request that is malformed.)

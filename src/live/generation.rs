@@ -5,7 +5,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use http::HeaderValue;
 use tokio::runtime::Handle;
 
 use crate::access::authenticate::Authenticator;
@@ -14,7 +13,7 @@ use crate::access::mask_key::MaskKey;
 use crate::access::rights::RightsTable;
 use crate::definitions::problem::Problem;
 use crate::definitions::snapshot::{Interface, Snapshot};
-use crate::engines::registry::{Registry, Surroundings};
+use crate::engines::registry::{Registry, Source, Surroundings};
 use crate::observe::Observer;
 use crate::observe::series::InterfaceMetrics;
 
@@ -29,8 +28,6 @@ pub struct Generation {
     runtime: Vec<Runtime>,
     /// The revision as audit records share it.
     pub revision: Arc<str>,
-    /// The same as each answer's header has it; nothing where it is no header's value.
-    pub revision_header: Option<HeaderValue>,
     /// What is not as it should be, yet serves: of the snapshot and of its surroundings.
     pub warnings: Vec<Problem>,
 }
@@ -41,6 +38,8 @@ pub struct Runtime {
     pub metrics: Arc<InterfaceMetrics>,
     pub code: Arc<str>,
     pub version: Arc<str>,
+    /// Its datasource; there for every interface that compiled.
+    pub source: Option<Arc<Source>>,
     answers: AtomicU64,
 }
 
@@ -82,22 +81,14 @@ impl Generation {
             &mut warnings,
         );
         let limiters = previous.map(Self::limiters).unwrap_or_default();
-        let runtime =
-            snapshot.interfaces.iter().map(|interface| at_run_time(interface, &limiters, observer));
+        let runtime = snapshot
+            .interfaces
+            .iter()
+            .map(|interface| at_run_time(interface, &limiters, &registry, observer));
         let runtime = runtime.collect();
         let revision = snapshot.revision.as_str().into();
-        let revision_header = HeaderValue::from_str(&snapshot.revision).ok();
         let rights = RightsTable::new(mask_key.clone());
-        Self {
-            snapshot,
-            registry,
-            authenticator,
-            rights,
-            runtime,
-            revision,
-            revision_header,
-            warnings,
-        }
+        Self { snapshot, registry, authenticator, rights, runtime, revision, warnings }
     }
 
     /// What the interface has at run time.
@@ -118,6 +109,7 @@ impl Generation {
 fn at_run_time(
     interface: &Interface,
     limiters: &HashMap<(&str, &semver::Version), &Arc<Limiter>>,
+    registry: &Registry,
     observer: &Observer,
 ) -> Runtime {
     let version = interface.version.to_string();
@@ -133,6 +125,7 @@ fn at_run_time(
         metrics: observer.metrics().interface(&interface.code, &version),
         code: interface.code.as_str().into(),
         version: version.into(),
+        source: registry.get(&interface.datasource.spec.id).cloned(),
         answers: AtomicU64::new(0),
     }
 }

@@ -36,7 +36,7 @@ pub type Key = Arc<[u8]>;
 pub struct Entry {
     /// Empty for an answer that is too large to keep.
     pub body: Bytes,
-    pub etag: String,
+    pub etag: Arc<str>,
     pub rows: u64,
     pub truncated: bool,
     made: Instant,
@@ -220,7 +220,7 @@ fn pause_after(failure: &Failure) -> Duration {
 }
 
 /// A weak tag: the same answer may leave in several encodings.
-fn etag(body: &[u8]) -> String {
+fn etag(body: &[u8]) -> Arc<str> {
     let digest = Sha256::digest(body);
-    format!("W/\"{}\"", crate::definitions::load::hex(&digest[..12]))
+    format!("W/\"{}\"", crate::definitions::load::hex(&digest[..12])).into()
 }

@@ -33,7 +33,7 @@ impl Bind {
         match self {
             Self::Null => out.push_str("null"),
             Self::Bool(b) => out.push_str(if *b { "true" } else { "false" }),
-            Self::Int(n) => out.push_str(&n.to_string()),
+            Self::Int(n) => out.push_str(itoa::Buffer::new().format(*n)),
             Self::Number(n) => out.push_str(n),
             Self::Json(text) => out.push_str(text),
             Self::Text(text) => out.push_str(&quoted(text)),

@@ -37,7 +37,7 @@ pub enum StoreError {
     Database(#[from] sqlx::Error),
     /// The same, of audit records.
     #[error("store: {0}")]
-    Audit(#[from] rusqlite::Error),
+    Insert(String),
 }
 
 impl Store {

@@ -28,7 +28,7 @@ const KEPT_TO: &[(&str, &[&str])] = &[
     (r"\bpingora_", &["gateway/service.rs", "server/data.rs"]),
     (r"\bhyper(_util)?::", &["gateway/service.rs"]),
     (r"\bprometheus::", &["observe/"]),
-    (r"\brusqlite::", &["engines/sqlite/"]),
+    (r"\brusqlite::", &["engines/sqlite/", "store/audit/insert.rs"]),
     (r"\b(tokio_postgres|postgres_protocol|tokio_postgres_rustls)::", &["engines/postgres/"]),
     (r"\bmysql_(async|common)::", &["engines/mysql/"]),
     (r"\bsqlx::", &["store/"]),

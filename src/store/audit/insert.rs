@@ -5,11 +5,16 @@ use std::path::PathBuf;
 #[cfg(test)]
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
-use rusqlite::{CachedStatement, Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, Statement, ToSql};
 
 use super::Durability;
-use super::record::{AuditRecord, COLUMNS, PLACES};
+use super::record::{AuditRecord, COLUMNS, signed};
+use crate::observe::event::CacheState;
 use crate::store::{StoreError, backend};
+
+/// A place for each of [`COLUMNS`].
+const PLACES: &str = "?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?";
+const COLUMN_COUNT: usize = 24;
 
 /// The connection that inserts; opened when needed, and anew after a failure, which ends a transaction in ways of its own.
 pub(super) struct Inserter {
@@ -31,9 +36,9 @@ impl Inserter {
     pub(super) fn insert(&mut self, records: &[AuditRecord]) -> Result<(), StoreError> {
         let connection = match self.connection.take() {
             Some(connection) => connection,
-            None => self.open()?,
+            None => self.open().map_err(failed)?,
         };
-        insert_on(&connection, records)?;
+        insert_on(&connection, records).map_err(failed)?;
         self.connection = Some(connection);
         Ok(())
     }
@@ -61,16 +66,56 @@ impl Inserter {
 #[cfg(test)]
 pub(super) static MAX_PAGES: AtomicU32 = AtomicU32::new(u32::MAX >> 1);
 
+fn failed(error: rusqlite::Error) -> StoreError {
+    StoreError::Insert(error.to_string())
+}
+
 /// A connection that is dropped in a transaction rolls it back.
 fn insert_on(connection: &Connection, records: &[AuditRecord]) -> rusqlite::Result<()> {
     // At once for writing: a lock that is only taken with the first row may be refused without waiting for it.
     connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
     let sql = format!("INSERT INTO audit ({COLUMNS}) VALUES ({PLACES})");
-    let mut statement: CachedStatement<'_> = connection.prepare_cached(&sql)?;
+    let mut statement = connection.prepare_cached(&sql)?;
     for record in records {
-        record.bind(&mut statement)?;
+        bind(record, &mut statement)?;
         statement.raw_execute()?;
     }
     connection.prepare_cached("COMMIT")?.execute([])?;
+    Ok(())
+}
+
+/// Binds every column of [`COLUMNS`] to the places of an INSERT.
+fn bind(record: &AuditRecord, row: &mut Statement<'_>) -> rusqlite::Result<()> {
+    let roles = serde_json::to_string(&record.roles).unwrap_or_default();
+    let ip = record.ip.map(|ip| ip.to_string());
+    let values: [&dyn ToSql; COLUMN_COUNT] = [
+        &record.at.as_microsecond(),
+        &record.request_id,
+        &&*record.interface,
+        &&*record.version,
+        &record.principal_kind.as_str(),
+        &&*record.principal,
+        &record.issuer.as_deref(),
+        &roles,
+        &ip,
+        &record.method,
+        &record.path,
+        &record.params,
+        &record.code.as_str(),
+        &record.status,
+        &signed(record.rows),
+        &signed(record.bytes),
+        &signed(record.duration_us),
+        &record.queue_us.map(signed),
+        &record.database_us.map(signed),
+        &record.cache.map(CacheState::as_str),
+        &&*record.revision,
+        &record.kind.as_str(),
+        &record.error,
+        &record.sql_fingerprint,
+    ];
+    for (at, value) in values.into_iter().enumerate() {
+        row.raw_bind_parameter(at + 1, value)?;
+    }
     Ok(())
 }

@@ -4,7 +4,6 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use rusqlite::{Statement, ToSql};
 use sqlx::Row as _;
 
 use crate::observe::code::Code;
@@ -96,10 +95,6 @@ pub struct AuditEntry {
 pub(super) const COLUMNS: &str = "at, request_id, interface, version, principal_kind, principal, issuer, roles, ip, \
     method, path, params, code, status, row_count, byte_count, duration_us, queue_us, database_us, cache, revision, \
     kind, error, sql_fingerprint";
-/// A place for each of them.
-pub(super) const PLACES: &str =
-    "?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?";
-const COLUMN_COUNT: usize = 24;
 
 impl AuditRecord {
     /// Cuts texts to their limits, so that the queue is bounded in bytes too. Cut parameters stay valid JSON.
@@ -115,42 +110,6 @@ impl AuditRecord {
             *params = serde_json::json!({ "truncated": head }).to_string();
         }
         self
-    }
-
-    /// Binds every column of [`COLUMNS`] to the places of an INSERT.
-    pub(super) fn bind(&self, row: &mut Statement<'_>) -> rusqlite::Result<()> {
-        let roles = serde_json::to_string(&self.roles).unwrap_or_default();
-        let ip = self.ip.map(|ip| ip.to_string());
-        let values: [&dyn ToSql; COLUMN_COUNT] = [
-            &self.at.as_microsecond(),
-            &self.request_id,
-            &&*self.interface,
-            &&*self.version,
-            &self.principal_kind.as_str(),
-            &&*self.principal,
-            &self.issuer.as_deref(),
-            &roles,
-            &ip,
-            &self.method,
-            &self.path,
-            &self.params,
-            &self.code.as_str(),
-            &self.status,
-            &signed(self.rows),
-            &signed(self.bytes),
-            &signed(self.duration_us),
-            &self.queue_us.map(signed),
-            &self.database_us.map(signed),
-            &self.cache.map(CacheState::as_str),
-            &&*self.revision,
-            &self.kind.as_str(),
-            &self.error,
-            &self.sql_fingerprint,
-        ];
-        for (at, value) in values.into_iter().enumerate() {
-            row.raw_bind_parameter(at + 1, value)?;
-        }
-        Ok(())
     }
 }
 
@@ -203,7 +162,7 @@ impl AuditEntry {
 }
 
 /// SQL has no unsigned integers; what does not fit is as good as the largest that does.
-fn signed(count: u64) -> i64 {
+pub(super) fn signed(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 

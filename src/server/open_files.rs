@@ -2,7 +2,7 @@
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use super::GatewaySettings;
+use crate::gateway::GatewaySettings;
 
 /// Files that are not callers' connections: databases, the store, definitions being read.
 const RESERVED_FILES: usize = 1_024;
