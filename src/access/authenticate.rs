@@ -109,7 +109,7 @@ impl Authenticator {
                         return Ok(principal);
                     }
                     wait()?;
-                    self.tokens.verify(token, digest, policies, at, instant).await
+                    Box::pin(self.tokens.verify(token, digest, policies, at, instant)).await
                 }
             },
             Credentials::Malformed => Err(Denial::MalformedCredentials),

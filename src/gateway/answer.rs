@@ -148,8 +148,8 @@ async fn direct(exchange: &Exchange, call: Call) -> Result<Answered, ApiError> {
     let deadline = call.deadline;
     let late = || ApiError::from(EngineError::Timeout);
     if must_check(&interface, call.format) {
-        let whole = std::pin::pin!(execute::whole(&call, MAX_CHECKED_BYTES));
-        let answer = in_time(deadline, whole).await.ok_or_else(late)??;
+        let mut whole = Box::pin(execute::whole(&call, MAX_CHECKED_BYTES));
+        let answer = in_time(deadline, whole.as_mut()).await.ok_or_else(late)??;
         return Ok(whole_answer(answer, Vec::new()));
     }
     let (sender, mut chunks) = mpsc::channel(CHANNEL_CHUNKS);

@@ -104,8 +104,8 @@ where
     let query = parse_query(parts.uri.query().unwrap_or_default())?;
     if parts.uri.path() == OPENAPI_PATH {
         let principal = authenticate(exchange, &parts.headers).await?;
-        let answer = openapi::answer(exchange, &parts.method, &parts.headers, &principal).await;
-        return answer.map(Reply::Ready);
+        let answer = openapi::answer(exchange, &parts.method, &parts.headers, &principal);
+        return Box::pin(answer).await.map(Reply::Ready);
     }
 
     // route

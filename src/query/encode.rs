@@ -54,7 +54,7 @@ pub struct Encoder {
     format: Format,
     pub buffer: Vec<u8>,
     columns: Vec<OutColumn>,
-    /// Names of the query's columns, for expressions.
+    /// Names of the query's columns, where expressions, labels or figures read them.
     names: Vec<String>,
     /// Whether the statement returned columns at all.
     has_columns: bool,
@@ -99,7 +99,12 @@ impl Encoder {
     pub fn start(&mut self, columns: &[Column]) -> Result<(), EngineError> {
         let response = &self.interface.response;
         self.has_columns = !columns.is_empty();
-        self.names = columns.iter().map(|column| column.name.clone()).collect();
+        let reads_names = !(response.computed.is_empty()
+            && response.value_map.is_empty()
+            && response.summary.is_empty());
+        if reads_names {
+            self.names = columns.iter().map(|column| column.name.clone()).collect();
+        }
         let all = out_columns(response, columns);
         let exported =
             |column: &OutColumn| field(response, &column.name).is_none_or(|field| field.export);

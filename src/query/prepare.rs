@@ -50,7 +50,8 @@ pub async fn prepare(call: &Call, template: &Template) -> Result<Prepared, Failu
         (Some(ungoverned), Some(granted)) => {
             let rewritten = match granted.rights.rewritten(&rendered.statement, SHAPE_TTL) {
                 Some(known) => known,
-                None => rewrite(call, granted, template, &rendered, ungoverned).await?,
+                // Boxed, as all that is rare on this path: a future is moved with the room for everything it may wait for.
+                None => Box::pin(rewrite(call, granted, template, &rendered, ungoverned)).await?,
             };
             let values = granted.values(&rewritten.references).map_err(Failure::NotGranted)?;
             (rewritten.statement.clone(), Some(rewritten), values)

@@ -2,15 +2,14 @@
 
 import os
 import re
-import signal
 import subprocess
 import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness import (ALL, CONNECTIONS, KEY, MYSQL, POSTGRES, ROUNDS, ROWS, SECONDS, TIDEGATE, Program, call, free_port,
-                     in_turn, load, make_tree, mariadb, median, ratio, scalar_script, server, tidegate, yardstick)
+from harness import (ALL, CONNECTIONS, KEY, MYSQL, POSTGRES, ROUNDS, ROWS, SECONDS, YARDSTICK, Program, call, free_port,
+                     in_turn, load, make_tree, mariadb, median, ratio, scalar_script, tidegate, yardstick)
 
 
 @dataclass
@@ -115,6 +114,8 @@ def scalar(bench, kind, target, extra=None):
 
 
 def postgres(bench):
+    """PostgreSQL: a row by its primary key, uncached, by 64 callers."""
+
     def extra(bench, ours, script):
         file = bench.folder / "item.pgbench"
         file.write_text(f"\\set id random(1, {ROWS})\n{ALL} WHERE id = :id;\n")
@@ -139,6 +140,7 @@ def postgres(bench):
 
 
 def mysql(bench):
+    """MySQL: a row by its primary key, uncached, by 64 callers."""
     results = scalar(bench, "mysql", MYSQL)
     other = f"hyper + mysql_async: {rate(results['hand-written'])}"
     return [Line("MySQL: row by primary key", rate(results["tidegate"]), other,
@@ -146,6 +148,7 @@ def mysql(bench):
 
 
 def sqlite(bench):
+    """SQLite: a row by its primary key, uncached, by 64 callers."""
     results = scalar(bench, "sqlite", bench.lite)
     other = f"hyper + rusqlite: {rate(results['hand-written'])}"
     return [Line("SQLite: row by primary key", rate(results["tidegate"]), other,
@@ -326,4 +329,18 @@ def overload(bench):
     return lines
 
 
-WORKS = {work.__name__: work for work in (idle, cached, postgres, mysql, sqlite, rows, many, overload)}
+def stages(bench):
+    """Where the time of a request goes: each stage of the request path in one process, without a socket."""
+    targets = ["/data-api/cached?top=3", "/data-api/sqlite_item?id=7", "/data-api/postgres_item?id=7", "/data-api/mysql_item?id=7"]
+    command = [YARDSTICK, "stages", bench.tree, *targets]
+    text = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=True).stdout
+    found = {}
+    for target, stage, ns in (line.split("\t") for line in text.splitlines() if line.count("\t") == 2):
+        found.setdefault(stage, {})[target] = int(ns)
+    names = [re.search(r"/data-api/(\w+)", target).group(1) for target in targets]
+    rows = [f"| stage | {' | '.join(names)} |", "| --- |" + " ---: |" * len(targets)]
+    rows += [f"| {stage} | " + " | ".join(f"{ns[target]:,} ns" for target in targets) + " |" for stage, ns in found.items()]
+    return "\n".join(rows)
+
+
+WORKS = {work.__name__: work for work in (idle, cached, postgres, mysql, sqlite, rows, many, overload, stages)}

@@ -1,4 +1,4 @@
-//! Rows by mysql_async: its pool, statements prepared once a connection.
+//! Rows by `mysql_async`: its pool, statements prepared once a connection.
 
 use mysql_async::prelude::Queryable;
 use mysql_async::{Opts, OptsBuilder, Pool, PoolConstraints, PoolOpts};

@@ -35,7 +35,7 @@ const ROUND: Duration = Duration::from_millis(60);
 const ROUNDS: usize = 5;
 const BATCH: u32 = 64;
 
-/// Prints the nanoseconds of each stage for calls of `targets`, which are addresses such as `/data-api/cached?top=3`.
+/// Prints target, stage and its nanoseconds, a line each, for `targets`, which are addresses such as `/data-api/cached?top=3`.
 pub fn print(root: &str, targets: &[String]) {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(super::threads())
@@ -177,14 +177,10 @@ async fn measure(gateway: Arc<Gateway>, target: String) -> String {
         ),
     ];
     let whole = whole(&gateway, &target).await;
-    let mut text = format!("{target}\n");
-    for (name, ns) in stages {
-        text.push_str(&format!("{name:24}{ns:10.0} ns\n"));
-    }
     let sum: f64 = stages.iter().map(|(_, ns)| ns).sum();
-    text.push_str(&format!("{:24}{:10.0} ns\n", "cache, query and rest", (whole - sum).max(0.0)));
-    text.push_str(&format!("{:24}{whole:10.0} ns\n", "all"));
-    text
+    let rest = [("cache, query and rest", (whole - sum).max(0.0)), ("all", whole)];
+    let lines = stages.into_iter().chain(rest);
+    lines.map(|(name, ns)| format!("{target}\t{name}\t{ns:.0}")).collect::<Vec<_>>().join("\n")
 }
 
 /// Nanoseconds of the whole path, one call after the other.
