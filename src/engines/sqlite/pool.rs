@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::session::Session;
 use crate::engines::{EngineConfig, EngineError, PoolStats};
@@ -20,6 +20,9 @@ pub const SLOW_AFTER: Duration = Duration::from_millis(5);
 const MAX_QUEUED: usize = 16_384;
 /// When to try again, if the queue is full.
 const RETRY_AFTER: Duration = Duration::from_millis(200);
+/// How often a worker that finds nothing to do lets others run and looks again before it sleeps. Under load the next statement
+/// is there by then, and to sleep and be woken costs more than to run it.
+const LOOKS: usize = 16;
 /// A worker beyond the number of processors ends after having had nothing to do for so long.
 const SURPLUS_IDLE: Duration = Duration::from_secs(10);
 
@@ -45,6 +48,8 @@ struct Shared {
     state: Mutex<State>,
     /// Idle workers wait here for the queue.
     wake: Condvar,
+    /// Length of the queue, for those who look without the lock.
+    queued: AtomicUsize,
 }
 
 #[derive(Default)]
@@ -53,6 +58,8 @@ struct State {
     running: Vec<Running>,
     threads: usize,
     idle: usize,
+    /// Workers that have nothing to do and do not sleep yet.
+    looking: usize,
     last_worker: usize,
     closed: bool,
 }
@@ -81,6 +88,7 @@ impl Pool {
             open: Arc::default(),
             state: Mutex::default(),
             wake: Condvar::new(),
+            queued: AtomicUsize::new(0),
         };
         Self { shared: Arc::new(shared) }
     }
@@ -95,9 +103,11 @@ impl Pool {
             return Err(EngineError::Busy { retry_after: RETRY_AFTER });
         }
         state.queue.push_back(Arc::clone(job));
+        self.shared.count(&state);
         self.shared.staff(&mut state);
         if state.threads == 0 {
             state.queue.clear();
+            self.shared.count(&state);
             return Err(EngineError::Unavailable("no thread can be started".to_owned()));
         }
         Ok(())
@@ -105,7 +115,9 @@ impl Pool {
 
     /// Takes a job back out of the queue.
     pub fn forget(&self, job: &Arc<dyn Job>) {
-        self.shared.state.lock().queue.retain(|queued| !Arc::ptr_eq(queued, job));
+        let mut state = self.shared.state.lock();
+        state.queue.retain(|queued| !Arc::ptr_eq(queued, job));
+        self.shared.count(&state);
     }
 
     /// Finds out what is slow, and starts a worker beside it if somebody waits.
@@ -139,7 +151,7 @@ impl Shared {
     /// Sees to it that somebody takes the head of the queue, if it may start now. A worker who takes a job calls this for
     /// the next one, so one call gets as many to work as may.
     fn staff(self: &Arc<Self>, state: &mut State) {
-        if !state.may_start(self.base) {
+        if !state.may_start(self.base) || state.looking > 0 {
             return;
         }
         if state.idle > 0 {
@@ -157,6 +169,20 @@ impl Shared {
         }
     }
 
+    fn count(&self, state: &State) {
+        self.queued.store(state.queue.len(), Ordering::Relaxed);
+    }
+
+    /// Lets others run until there is something in the queue, for a while.
+    fn look(&self) {
+        for _ in 0..LOOKS {
+            if self.queued.load(Ordering::Relaxed) > 0 {
+                return;
+            }
+            thread::yield_now();
+        }
+    }
+
     fn work(self: Arc<Self>, worker: usize) {
         let mut session = Session::new(Arc::clone(&self.config), Arc::clone(&self.open));
         while let Some(job) = self.next(worker) {
@@ -168,11 +194,12 @@ impl Shared {
     fn next(self: &Arc<Self>, worker: usize) -> Option<Arc<dyn Job>> {
         let mut state = self.state.lock();
         state.running.retain(|running| running.worker != worker);
-        let mut bored = false;
+        let (mut has_looked, mut bored) = (false, false);
         while !state.closed {
             if state.may_start(self.base)
                 && let Some(job) = state.queue.pop_front()
             {
+                self.count(&state);
                 state.running.push(Running { worker, since: Instant::now(), slow: false });
                 if !state.queue.is_empty() {
                     self.staff(&mut state);
@@ -181,6 +208,13 @@ impl Shared {
             }
             if bored {
                 break;
+            }
+            if !has_looked {
+                has_looked = true;
+                state.looking += 1;
+                MutexGuard::unlocked(&mut state, || self.look());
+                state.looking -= 1;
+                continue;
             }
             let mut patience = Duration::from_millis(self.config.pool.idle_timeout_ms);
             if state.threads > self.base {
