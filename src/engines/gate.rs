@@ -22,7 +22,7 @@ const STANDING_AFTER_AT_MOST: Duration = Duration::from_secs(10);
 /// Bounds of how long a query waits under overload; between them it is the usual time of a query and a quarter, so that
 /// places that become free together still find somebody waiting. Fast queries may stand in a longer queue: the last of it
 /// is soon done, and refusing callers that come back at once would cost as much as answering them.
-const LEAST_PATIENCE: Duration = Duration::from_millis(20);
+const LEAST_PATIENCE: Duration = Duration::from_millis(50);
 const MOST_PATIENCE: Duration = Duration::from_secs(5);
 /// How often one who waits looks around.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
