@@ -30,6 +30,8 @@ use crate::observe::connections::Overdue;
 
 /// A connection that has been quiet for so long is kept without hyper.
 const PARK_AFTER: Duration = Duration::from_secs(1);
+/// Headers of a request. A number of our own costs hyper two allocations a request; its own is 100, which some proxies use up.
+const MAX_HEADERS: usize = 128;
 /// Bytes of the head of a request.
 const MAX_HEAD_BYTES: usize = 128 << 10;
 /// The same over HTTP/2, as its sender counts them.
@@ -145,7 +147,7 @@ impl GatewayService {
         let limits = Limits { idle: limits.idle.min(PARK_AFTER), ..limits };
         let mut connection = http1::Builder::new()
             .header_read_timeout(None)
-            // Of headers it takes 100. Another number would cost two allocations of their size a request.
+            .max_headers(MAX_HEADERS)
             .max_buf_size(MAX_HEAD_BYTES)
             // One write an answer. (`pipeline_flush` would hold an answer back while the next request is half here, take in a
             // whole answer for a slow reader, and swallow the refusal of a request that is malformed.)
