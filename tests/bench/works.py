@@ -228,7 +228,7 @@ query_template: |
   SELECT id, name, email, city, score, balance FROM item WHERE id = :id AND score <> {i}
 """)
     text = "\n---\n".join(
-        f"kind: consumer\nname: consumer_{i}\nroles: [all]\napi_keys: [{{id: a, sha256: {i:064x}}}]" for i in range(consumers))
+        f"kind: consumer\nname: consumer_{i}\nroles: [all]\napi_keys: [{{id: a, sha256: '{i:064x}'}}]" for i in range(consumers))
     (root / "policies/many.yaml").write_text(text)
     lines = []
     script = scalar_script(bench.folder)
