@@ -4,7 +4,8 @@
 //! a query that shares a connection ──────────────────────► slots ──► engine
 //! one that needs its own ──► connections (one of the pool) ──┘
 //! ```
-//! It is the only queue: the engine has a place for whoever is let in. Who waits for a connection holds no slot, so slow
+//! It is the only queue: the engine has a place for whoever is let in, but for SQLite, whose few threads share a queue of at
+//! most as many as there are slots. Who waits for a connection holds no slot, so slow
 //! queries do not keep fast ones out.
 
 use std::pin::pin;
