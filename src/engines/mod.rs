@@ -115,6 +115,25 @@ pub trait RowSink: Send + 'static {
     fn flush(&mut self) -> impl Future<Output = Flow> + Send;
 }
 
+/// A sink that is large travels boxed: runs pass theirs on by value.
+impl<S: RowSink> RowSink for Box<S> {
+    fn columns(&mut self, columns: &[Column]) -> Result<(), EngineError> {
+        (**self).columns(columns)
+    }
+
+    fn row<R: Row>(&mut self, row: &R) -> Result<Flow, EngineError> {
+        (**self).row(row)
+    }
+
+    fn rows(&self) -> u64 {
+        (**self).rows()
+    }
+
+    fn flush(&mut self) -> impl Future<Output = Flow> + Send {
+        (**self).flush()
+    }
+}
+
 /// How a run ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Done {

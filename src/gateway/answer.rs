@@ -10,7 +10,6 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
-use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 use tokio::time::Sleep;
 
@@ -25,9 +24,8 @@ use crate::observe::event::{CacheState, Event};
 use crate::query::cache::{Entry, Found, Key};
 use crate::query::encode::Format;
 use crate::query::execute::{self, Answer, Call, Failure};
+use crate::query::sink::{Chunks, Outlet};
 
-/// Chunks between the query and the socket.
-const CHANNEL_CHUNKS: usize = 2;
 /// Largest answer that is checked whole against a schema, in bytes.
 const MAX_CHECKED_BYTES: usize = 32 << 20;
 /// One answer in so many is checked under `sample`, the first among them.
@@ -45,8 +43,7 @@ type Run = BoxFuture<'static, Result<Answer, (bool, Failure)>>;
 
 /// An answer whose query still runs.
 pub struct Running {
-    first: Option<Bytes>,
-    chunks: mpsc::Receiver<Bytes>,
+    chunks: Chunks,
     /// Nothing once it has ended, or was ended at its deadline.
     run: Arc<Mutex<Option<Run>>>,
     is_over: bool,
@@ -55,14 +52,14 @@ pub struct Running {
 
 impl Running {
     /// An answer that leaves in parts. A reader that stalls polls nothing, so the deadline is kept by a task beside it.
-    fn new(first: Bytes, chunks: mpsc::Receiver<Bytes>, run: Run, until: Instant) -> Self {
+    fn new(chunks: Chunks, run: Run, until: Instant) -> Self {
         let run = Arc::new(Mutex::new(Some(run)));
         let late = run.clone();
         let ending = tokio::spawn(async move {
             tokio::time::sleep_until(until.into()).await;
             drop(late.lock().take());
         });
-        Self { first: Some(first), chunks, run, is_over: false, ending: ending.abort_handle() }
+        Self { chunks, run, is_over: false, ending: ending.abort_handle() }
     }
 }
 
@@ -87,7 +84,7 @@ pub async fn answer(exchange: &mut Exchange, call: Call) -> Result<Answered, Api
     let (entry, state) = match gateway.cache.find(&key, now) {
         Found::Fresh(entry) => (entry, CacheState::Hit),
         Found::Stale(entry) => {
-            gateway.cache.refresh(&entry, now, key, call, policy);
+            gateway.cache.refresh(&entry, now, key.into(), call, policy);
             (entry, CacheState::Stale)
         }
         Found::TooLarge => {
@@ -96,7 +93,7 @@ pub async fn answer(exchange: &mut Exchange, call: Call) -> Result<Answered, Api
         }
         Found::Nothing => {
             exchange.cache = Some(CacheState::Miss);
-            match make(exchange, key, call.clone(), policy).await {
+            match make(exchange, key.into(), call.clone(), policy).await {
                 Ok(entry) => (entry, CacheState::Miss),
                 Err(Failure::TooLarge) => {
                     exchange.cache = Some(CacheState::Bypass);
@@ -129,7 +126,7 @@ async fn make(
 }
 
 /// Everything that an answer depends on.
-fn key(call: &Call, language: Language) -> Key {
+fn key(call: &Call, language: Language) -> Vec<u8> {
     let interface = &call.interface;
     let mut key = Vec::with_capacity(128);
     key.extend_from_slice(interface.code.as_bytes());
@@ -140,7 +137,7 @@ fn key(call: &Call, language: Language) -> Key {
     if let Some(granted) = &call.granted {
         granted.fingerprint(&mut key);
     }
-    key.into()
+    key
 }
 
 async fn direct(exchange: &Exchange, call: Call) -> Result<Answered, ApiError> {
@@ -152,23 +149,20 @@ async fn direct(exchange: &Exchange, call: Call) -> Result<Answered, ApiError> {
         let answer = in_time(deadline, whole.as_mut()).await.ok_or_else(late)??;
         return Ok(whole_answer(answer, Vec::new()));
     }
-    let (sender, mut chunks) = mpsc::channel(CHANNEL_CHUNKS);
-    let mut run: Run = Box::pin(async move { execute::stream(&call, sender).await });
+    let (outlet, mut opened) = Outlet::new();
+    let mut run: Run = Box::pin(async move { execute::stream(&call, outlet).await });
     tokio::select! {
         biased;
         ended = in_time(deadline, run.as_mut()) => {
             let answer = ended.ok_or_else(late)?.map_err(|(_, failure)| failure)?;
-            let mut before = Vec::new();
-            while let Ok(chunk) = chunks.try_recv() {
-                before.extend_from_slice(&chunk);
-            }
-            let answered = whole_answer(answer, before);
+            let before = opened.try_recv().ok().map(|mut chunks| rest(&mut chunks));
+            let answered = whole_answer(answer, before.unwrap_or_default());
             if let Answered::Whole { body, .. } = &answered {
                 sample(exchange, &interface, body);
             }
             Ok(answered)
         }
-        Some(first) = chunks.recv() => Ok(Answered::Parts(Running::new(first, chunks, run, deadline + GRACE))),
+        Ok(chunks) = &mut opened => Ok(Answered::Parts(Running::new(chunks, run, deadline + GRACE))),
     }
 }
 
@@ -187,6 +181,15 @@ async fn in_time<F: Future + ?Sized>(deadline: Instant, mut run: Pin<&mut F>) ->
         grace.get_or_insert_with(end).as_mut().poll(context).map(|()| None)
     })
     .await
+}
+
+/// What was sent and not taken yet.
+fn rest(chunks: &mut Chunks) -> Vec<u8> {
+    let mut rest = Vec::new();
+    while let Ok(chunk) = chunks.try_recv() {
+        rest.extend_from_slice(&chunk);
+    }
+    rest
 }
 
 fn whole_answer(answer: Answer, mut before: Vec<u8>) -> Answered {
@@ -277,9 +280,6 @@ enum Step {
 }
 
 async fn next(running: &mut Running) -> Step {
-    if let Some(first) = running.first.take() {
-        return Step::Chunk(first);
-    }
     if running.is_over {
         return Step::Nothing;
     }
@@ -297,12 +297,9 @@ async fn next(running: &mut Running) -> Step {
             match ended {
                 Ok(mut answer) => {
                     // What the run sent in its last step comes before its tail.
-                    let mut rest = Vec::new();
-                    while let Ok(chunk) = running.chunks.try_recv() {
-                        rest.extend_from_slice(&chunk);
-                    }
-                    rest.append(&mut answer.tail);
-                    answer.tail = rest;
+                    let mut all = rest(&mut running.chunks);
+                    all.append(&mut answer.tail);
+                    answer.tail = all;
                     Step::End(answer)
                 }
                 Err((_, failure)) => Step::Failed(failure),

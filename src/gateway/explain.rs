@@ -248,13 +248,14 @@ fn call(
     let params = params::take(interface, &input(interface, parameters))?;
     let ip = IpAddr::V4(Ipv4Addr::LOCALHOST);
     let scope = scope::bind(interface, &params, principal, ip, Timestamp::now())?;
-    let id = &interface.datasource.spec.id;
-    let source = generation.registry.get(id).cloned().ok_or_else(|| {
+    let runtime = generation.runtime(interface);
+    let source = runtime.source.clone().ok_or_else(|| {
         ApiError::new(crate::observe::code::Code::InternalError, super::messages::Message::Internal)
     })?;
     let deadline = Instant::now() + interface.timeout;
-    let interface = interface.clone();
-    Ok(Call { interface, source, scope, granted, format: Format::Json, message: "OK", deadline })
+    let (interface, layouts) = (interface.clone(), runtime.layouts.clone());
+    let (format, message) = (Format::Json, "OK");
+    Ok(Call { interface, source, layouts, scope, granted, format, message, deadline })
 }
 
 /// The parameters where their definitions want them.

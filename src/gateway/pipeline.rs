@@ -165,12 +165,14 @@ where
     let scope = scope::bind(&interface, &params, &principal, exchange.ip, exchange.at)?;
 
     // cache, query
-    let source = generation.runtime(&interface).source.clone().ok_or_else(|| {
+    let runtime = generation.runtime(&interface);
+    let source = runtime.source.clone().ok_or_else(|| {
         let id = &interface.datasource.spec.id;
         ApiError::new(Code::InternalError, Message::Internal).because(format!("no datasource {id}"))
     })?;
     let message = messages::ok(exchange.language);
-    let call = Call { interface, source, scope, granted, format, message, deadline };
+    let layouts = runtime.layouts.clone();
+    let call = Call { interface, source, layouts, scope, granted, format, message, deadline };
     answer::answer(exchange, call).await.map(|answered| Reply::Answer(answered, format))
 }
 

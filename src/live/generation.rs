@@ -16,6 +16,7 @@ use crate::definitions::snapshot::{Interface, Snapshot};
 use crate::engines::registry::{Registry, Source, Surroundings};
 use crate::observe::Observer;
 use crate::observe::series::InterfaceMetrics;
+use crate::query::columns::Layouts;
 
 /// Everything a request needs.
 #[derive(Debug)]
@@ -40,6 +41,7 @@ pub struct Runtime {
     pub version: Arc<str>,
     /// Its datasource; there for every interface that compiled.
     pub source: Option<Arc<Source>>,
+    pub layouts: Arc<Layouts>,
     answers: AtomicU64,
 }
 
@@ -126,6 +128,7 @@ fn at_run_time(
         code: interface.code.as_str().into(),
         version: version.into(),
         source: registry.get(&interface.datasource.spec.id).cloned(),
+        layouts: Arc::default(),
         answers: AtomicU64::new(0),
     }
 }

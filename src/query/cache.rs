@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use ahash::RandomState;
 use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::{BoxFuture, Shared};
@@ -73,7 +74,7 @@ type Flight = Shared<BoxFuture<'static, Outcome>>;
 
 /// The cache of all interfaces.
 pub struct AnswerCache {
-    entries: Cache<Key, Arc<Entry>>,
+    entries: Cache<Key, Arc<Entry>, RandomState>,
     flights: Arc<Mutex<HashMap<Key, Flight>>>,
 }
 
@@ -108,13 +109,16 @@ impl AnswerCache {
         let weigh = |key: &Key, entry: &Arc<Entry>| {
             u32::try_from(key.len() + entry.body.len() + ENTRY_OVERHEAD_BYTES).unwrap_or(u32::MAX)
         };
-        let entries =
-            Cache::builder().max_capacity(max_bytes).weigher(weigh).expire_after(Lifetime).build();
+        let entries = Cache::builder()
+            .max_capacity(max_bytes)
+            .weigher(weigh)
+            .expire_after(Lifetime)
+            .build_with_hasher(RandomState::new());
         Self { entries, flights: Arc::default() }
     }
 
     /// What is there for a key.
-    pub fn find(&self, key: &Key, now: Instant) -> Found {
+    pub fn find(&self, key: &[u8], now: Instant) -> Found {
         match self.entries.get(key) {
             None => Found::Nothing,
             Some(entry) if entry.is_too_large && entry.is_fresh(now) => Found::TooLarge,

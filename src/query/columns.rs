@@ -1,11 +1,74 @@
-//! The columns of an answer: which of the query's go out, under which names, with which looks.
+//! The columns of an answer: which of the query's go out, under which names, with which looks. Made for the first answer of
+//! an interface and remembered for the next ones.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwapOption;
 
 use super::cells::write_json_text;
-use super::summary::Figure;
 use super::xlsx::{CellStyle, HeaderCell};
 use crate::definitions::snapshot::Response;
 use crate::definitions::spec::interface::{Field, FieldType};
 use crate::engines::{Column, ColumnKind};
+
+/// How the rows of an answer are written.
+pub struct Layout {
+    /// The query's columns, which it was made for.
+    query: Vec<Column>,
+    pub columns: Vec<OutColumn>,
+    /// For each figure of the summary: the column of the answer that it reads.
+    pub figures: Vec<Option<usize>>,
+}
+
+impl Layout {
+    fn new(response: &Response, query: &[Column], is_export: bool) -> Self {
+        let mut columns = out_columns(response, query);
+        let exported =
+            |column: &OutColumn| field(response, &column.name).is_none_or(|field| field.export);
+        columns.retain(|column| !is_export || exported(column));
+        let figures = figures(response, &columns, query);
+        Self { query: query.to_vec(), columns, figures }
+    }
+
+    /// Names of the query's columns.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.query.iter().map(|column| column.name.as_str())
+    }
+
+    /// Name of the query's column with this index.
+    pub fn name(&self, index: usize) -> &str {
+        &self.query[index].name
+    }
+}
+
+/// The layouts of one interface, as its last answers had them.
+#[derive(Default)]
+pub struct Layouts {
+    plain: ArcSwapOption<Layout>,
+    export: ArcSwapOption<Layout>,
+}
+
+impl std::fmt::Debug for Layouts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Layouts").finish_non_exhaustive()
+    }
+}
+
+impl Layouts {
+    /// The layout for these columns of a query. `response` must be that of the interface whose layouts these are.
+    pub fn of(&self, response: &Response, query: &[Column], is_export: bool) -> Arc<Layout> {
+        let last = if is_export { &self.export } else { &self.plain };
+        let known = last.load();
+        match &*known {
+            Some(layout) if layout.query == query => layout.clone(),
+            _ => {
+                let layout = Arc::new(Layout::new(response, query, is_export));
+                last.store(Some(layout.clone()));
+                layout
+            }
+        }
+    }
+}
 
 /// A column of the answer.
 pub struct OutColumn {
@@ -29,7 +92,7 @@ pub enum Source {
 }
 
 /// How people see a column of the answer.
-pub fn field<'a>(response: &'a Response, name: &str) -> Option<&'a Field> {
+fn field<'a>(response: &'a Response, name: &str) -> Option<&'a Field> {
     response.fields.iter().find(|field| field.name == name)
 }
 
@@ -44,7 +107,7 @@ pub fn header(response: &Response, column: &OutColumn) -> HeaderCell {
 }
 
 /// The columns of an answer to a query with these columns.
-pub fn out_columns(response: &Response, columns: &[Column]) -> Vec<OutColumn> {
+fn out_columns(response: &Response, columns: &[Column]) -> Vec<OutColumn> {
     let mut out: Vec<OutColumn> = Vec::with_capacity(columns.len() + response.computed.len());
     let mut push = |source: Source, wanted: &str, kind: ColumnKind, has_labels: bool| {
         // A JSON object has each name once: what a join repeats gets a number.
@@ -86,23 +149,13 @@ pub fn out_columns(response: &Response, columns: &[Column]) -> Vec<OutColumn> {
 }
 
 /// Where each figure reads: a column of the answer by its name there, else by its name in the query.
-pub fn figures(
-    response: &Response,
-    columns: &[OutColumn],
-    names: &[String],
-) -> Vec<(String, Option<usize>, Figure)> {
+fn figures(response: &Response, columns: &[OutColumn], query: &[Column]) -> Vec<Option<usize>> {
     let find = |wanted: &str| {
-        columns.iter().position(|column| column.name == wanted).or_else(|| {
-            columns
-                .iter()
-                .position(|column| matches!(column.source, Source::Column(i) if names[i] == wanted))
-        })
+        let is_in_query = |column: &OutColumn| matches!(column.source, Source::Column(i) if query[i].name == wanted);
+        let by_name = columns.iter().position(|column| column.name == wanted);
+        by_name.or_else(|| columns.iter().position(is_in_query))
     };
-    response
-        .summary
-        .iter()
-        .map(|(name, aggregate)| (name.clone(), find(name), Figure::new(*aggregate)))
-        .collect()
+    response.summary.iter().map(|(name, _)| find(name)).collect()
 }
 
 fn style(field: Option<&Field>, kind: ColumnKind) -> CellStyle {

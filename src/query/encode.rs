@@ -5,7 +5,7 @@ use std::sync::Arc;
 use minijinja::value::Value;
 
 use super::cells::{write_csv, write_csv_text, write_json, write_json_text};
-use super::columns::{OutColumn, Source, field, figures, header, out_columns};
+use super::columns::{Layout, Layouts, OutColumn, Source, header};
 use super::summary::Figure;
 use super::xlsx::{HeaderCell, XlsxError, XlsxWriter};
 use crate::definitions::snapshot::{Interface, Response, RowExpression};
@@ -48,17 +48,19 @@ impl Format {
     }
 }
 
+/// Room for the rows of a small answer, in bytes.
+const SMALL_ANSWER_BYTES: usize = 1 << 10;
+
 /// Writes the rows of one answer. What is finished stands in `buffer`.
 pub struct Encoder {
     interface: Arc<Interface>,
+    layouts: Arc<Layouts>,
     format: Format,
     pub buffer: Vec<u8>,
-    columns: Vec<OutColumn>,
-    /// Names of the query's columns, where expressions, labels or figures read them.
-    names: Vec<String>,
-    /// Whether the statement returned columns at all.
-    has_columns: bool,
-    figures: Vec<(String, Option<usize>, Figure)>,
+    /// Nothing before the columns are known.
+    layout: Option<Arc<Layout>>,
+    /// Of the summary, in the order of the interface.
+    figures: Vec<Figure>,
     /// Boxed: it is large, and rare.
     xlsx: Option<Box<XlsxWriter>>,
     rows: u64,
@@ -66,16 +68,16 @@ pub struct Encoder {
 }
 
 impl Encoder {
-    /// An encoder for an answer of `interface`.
-    pub fn new(interface: Arc<Interface>, format: Format) -> Self {
+    /// An encoder for an answer of `interface`; `layouts` are those of that interface.
+    pub fn new(interface: Arc<Interface>, layouts: Arc<Layouts>, format: Format) -> Self {
+        let figures = interface.response.summary.iter().map(|(_, kind)| Figure::new(*kind));
         Self {
+            figures: figures.collect(),
             interface,
+            layouts,
             format,
-            buffer: Vec::new(),
-            columns: Vec::new(),
-            names: Vec::new(),
-            has_columns: false,
-            figures: Vec::new(),
+            buffer: Vec::with_capacity(SMALL_ANSWER_BYTES),
+            layout: None,
             xlsx: None,
             rows: 0,
             scratch: String::new(),
@@ -89,7 +91,7 @@ impl Encoder {
 
     /// Whether the statement returned columns.
     pub fn has_columns(&self) -> bool {
-        self.has_columns
+        self.layout.as_ref().is_some_and(|layout| layout.names().next().is_some())
     }
 
     /// Takes the columns and writes what stands before the rows.
@@ -98,23 +100,11 @@ impl Encoder {
     /// Where the form cannot hold so many columns.
     pub fn start(&mut self, columns: &[Column]) -> Result<(), EngineError> {
         let response = &self.interface.response;
-        self.has_columns = !columns.is_empty();
-        let reads_names = !(response.computed.is_empty()
-            && response.value_map.is_empty()
-            && response.summary.is_empty());
-        if reads_names {
-            self.names = columns.iter().map(|column| column.name.clone()).collect();
-        }
-        let all = out_columns(response, columns);
-        let exported =
-            |column: &OutColumn| field(response, &column.name).is_none_or(|field| field.export);
-        self.columns =
-            all.into_iter().filter(|column| !self.format.is_export() || exported(column)).collect();
-        self.figures = figures(response, &self.columns, &self.names);
+        let layout = self.layouts.of(response, columns, self.format.is_export());
         match self.format {
             Format::Json | Format::Ndjson => {}
             Format::Csv => {
-                for (i, column) in self.columns.iter().enumerate() {
+                for (i, column) in layout.columns.iter().enumerate() {
                     if i > 0 {
                         self.buffer.push(b',');
                     }
@@ -124,11 +114,12 @@ impl Encoder {
             }
             Format::Xlsx => {
                 let headers: Vec<HeaderCell> =
-                    self.columns.iter().map(|c| header(response, c)).collect();
+                    layout.columns.iter().map(|c| header(response, c)).collect();
                 let sheet = self.interface.name.as_deref().unwrap_or(&self.interface.code);
                 self.xlsx = Some(Box::new(XlsxWriter::new(sheet, &headers).map_err(value_error)?));
             }
         }
+        self.layout = Some(layout);
         Ok(())
     }
 
@@ -137,135 +128,57 @@ impl Encoder {
     /// # Errors
     /// Where a cell cannot be read.
     pub fn row<R: Row>(&mut self, row: &R) -> Result<(), EngineError> {
-        let interface = Arc::clone(&self.interface);
+        let Self { interface, layout, format, buffer, figures, xlsx, scratch, .. } = self;
+        let Some(layout) = layout.as_deref() else { return Ok(()) };
         let response = &interface.response;
-        let computed = self.compute(response, row)?;
-        if let Some(writer) = &mut self.xlsx {
-            writer.begin_row().map_err(value_error)?;
-        }
-        match self.format {
-            Format::Json if self.rows > 0 => self.buffer.extend_from_slice(b",{"),
-            Format::Json | Format::Ndjson => self.buffer.push(b'{'),
-            Format::Csv | Format::Xlsx => {}
-        }
-        for i in 0..self.columns.len() {
-            self.cell(i, row, response, &computed)?;
-        }
-        match self.format {
-            Format::Json => self.buffer.push(b'}'),
-            Format::Ndjson => self.buffer.extend_from_slice(b"}\n"),
-            Format::Csv => self.buffer.extend_from_slice(b"\r\n"),
-            Format::Xlsx => {
-                if let Some(writer) = &mut self.xlsx {
-                    writer.end_row().map_err(value_error)?;
-                    self.buffer.append(&mut writer.take());
+        let computed = compute(response, layout, row, scratch)?;
+        let mut writer = match (*format, xlsx) {
+            (Format::Xlsx, Some(writer)) => {
+                writer.begin_row().map_err(value_error)?;
+                Writer::Sheet(writer, buffer)
+            }
+            (Format::Csv | Format::Xlsx, _) => Writer::Csv(buffer),
+            (Format::Json | Format::Ndjson, _) => {
+                let begin: &[u8] =
+                    if *format == Format::Json && self.rows > 0 { b",{" } else { b"{" };
+                buffer.extend_from_slice(begin);
+                Writer::Json(buffer, *format)
+            }
+        };
+        for (at, column) in layout.columns.iter().enumerate() {
+            scratch.clear();
+            let mut cell = match column.source {
+                Source::Column(index) => row.cell(index, scratch)?,
+                Source::Computed(index) => computed_cell(&computed[index]),
+            };
+            for (figure, place) in figures.iter_mut().zip(&layout.figures) {
+                if *place == Some(at) {
+                    figure.add(cell);
                 }
+            }
+            let label =
+                if column.has_labels { label(response, layout, column, cell) } else { None };
+            if let Some(label) = label {
+                cell = computed_cell(label);
+            }
+            if let (true, Cell::Text(text)) = (column.is_json, cell)
+                && serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok()
+            {
+                cell = Cell::Json(text);
+            }
+            writer.cell(at, column, cell);
+        }
+        match writer {
+            Writer::Json(buffer, Format::Json) => buffer.push(b'}'),
+            Writer::Json(buffer, _) => buffer.extend_from_slice(b"}\n"),
+            Writer::Csv(buffer) => buffer.extend_from_slice(b"\r\n"),
+            Writer::Sheet(writer, buffer) => {
+                writer.end_row().map_err(value_error)?;
+                buffer.append(&mut writer.take());
             }
         }
         self.rows += 1;
         Ok(())
-    }
-
-    fn cell<R: Row>(
-        &mut self,
-        at: usize,
-        row: &R,
-        response: &Response,
-        computed: &[String],
-    ) -> Result<(), EngineError> {
-        // Taken out, so that the cell that lies in it does not hold the encoder.
-        let mut scratch = std::mem::take(&mut self.scratch);
-        scratch.clear();
-        let column = &self.columns[at];
-        let cell = match column.source {
-            Source::Column(index) => row.cell(index, &mut scratch)?,
-            Source::Computed(index) => computed_cell(&computed[index]),
-        };
-        self.write(at, cell, response);
-        self.scratch = scratch;
-        Ok(())
-    }
-
-    fn write<'a>(&mut self, at: usize, mut cell: Cell<'a>, response: &'a Response) {
-        let column = &self.columns[at];
-        for (_, index, figure) in &mut self.figures {
-            if *index == Some(at) {
-                figure.add(cell);
-            }
-        }
-        let label = if column.has_labels { self.label(at, cell, response) } else { None };
-        if let Some(label) = label {
-            cell = computed_cell(label);
-        }
-        if let (true, Cell::Text(text)) = (column.is_json, cell)
-            && serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok()
-        {
-            cell = Cell::Json(text);
-        }
-        match self.format {
-            Format::Json | Format::Ndjson => {
-                if at > 0 {
-                    self.buffer.push(b',');
-                }
-                self.buffer.extend_from_slice(&column.key);
-                match cell {
-                    // A line is a row: JSON text of the database may hold line breaks between its values.
-                    Cell::Json(text)
-                        if self.format == Format::Ndjson && text.contains(['\n', '\r']) =>
-                    {
-                        self.buffer.extend_from_slice(text.replace(['\n', '\r'], " ").as_bytes());
-                    }
-                    cell => write_json(&mut self.buffer, cell),
-                }
-            }
-            Format::Csv => {
-                if at > 0 {
-                    self.buffer.push(b',');
-                }
-                write_csv(&mut self.buffer, cell);
-            }
-            Format::Xlsx => {
-                if let Some(writer) = &mut self.xlsx {
-                    writer.cell(&cell, column.style);
-                }
-            }
-        }
-    }
-
-    /// The label of a cell's code, as JSON text.
-    fn label<'a>(&self, at: usize, cell: Cell<'a>, response: &'a Response) -> Option<&'a str> {
-        let Source::Column(index) = self.columns[at].source else { return None };
-        let labels = response.value_map.get(&self.names[index])?;
-        let code = match cell {
-            Cell::Text(text) | Cell::Json(text) | Cell::Decimal(text) => {
-                return labels.get(text).map(String::as_str);
-            }
-            Cell::Null => "null".to_owned(),
-            other => {
-                let mut text = Vec::new();
-                write_json(&mut text, other);
-                String::from_utf8_lossy(&text).into_owned()
-            }
-        };
-        labels.get(&code).map(String::as_str)
-    }
-
-    /// The computed columns of a row, as JSON text each.
-    fn compute<R: Row>(
-        &mut self,
-        response: &Response,
-        row: &R,
-    ) -> Result<Vec<String>, EngineError> {
-        if response.computed.is_empty() {
-            return Ok(Vec::new());
-        }
-        let mut context = Vec::with_capacity(self.names.len());
-        for (index, name) in self.names.iter().enumerate() {
-            self.scratch.clear();
-            context.push((name.as_str(), to_value(row.cell(index, &mut self.scratch)?)));
-        }
-        let context = Value::from_pairs(context);
-        Ok(response.computed.iter().map(|(_, expression)| evaluate(expression, &context)).collect())
     }
 
     /// Writes what stands after the rows and takes all that is left.
@@ -285,7 +198,8 @@ impl Encoder {
             return false;
         }
         out.push(b'{');
-        for (i, (name, _, figure)) in self.figures.iter().enumerate() {
+        let names = self.interface.response.summary.iter().map(|(name, _)| name);
+        for (i, (name, figure)) in names.zip(&self.figures).enumerate() {
             if i > 0 {
                 out.push(b',');
             }
@@ -296,6 +210,84 @@ impl Encoder {
         out.push(b'}');
         true
     }
+}
+
+/// Where the cells of a row go.
+enum Writer<'a> {
+    Json(&'a mut Vec<u8>, Format),
+    Csv(&'a mut Vec<u8>),
+    Sheet(&'a mut XlsxWriter, &'a mut Vec<u8>),
+}
+
+impl Writer<'_> {
+    fn cell(&mut self, at: usize, column: &OutColumn, cell: Cell<'_>) {
+        match self {
+            Self::Json(buffer, format) => {
+                if at > 0 {
+                    buffer.push(b',');
+                }
+                buffer.extend_from_slice(&column.key);
+                match cell {
+                    // A line is a row: JSON text of the database may hold line breaks between its values.
+                    Cell::Json(text)
+                        if *format == Format::Ndjson && text.contains(['\n', '\r']) =>
+                    {
+                        buffer.extend_from_slice(text.replace(['\n', '\r'], " ").as_bytes());
+                    }
+                    cell => write_json(buffer, cell),
+                }
+            }
+            Self::Csv(buffer) => {
+                if at > 0 {
+                    buffer.push(b',');
+                }
+                write_csv(buffer, cell);
+            }
+            Self::Sheet(writer, _) => writer.cell(&cell, column.style),
+        }
+    }
+}
+
+/// The label of a cell's code, as JSON text.
+fn label<'a>(
+    response: &'a Response,
+    layout: &Layout,
+    column: &OutColumn,
+    cell: Cell<'_>,
+) -> Option<&'a str> {
+    let Source::Column(index) = column.source else { return None };
+    let labels = response.value_map.get(layout.name(index))?;
+    let code = match cell {
+        Cell::Text(text) | Cell::Json(text) | Cell::Decimal(text) => {
+            return labels.get(text).map(String::as_str);
+        }
+        Cell::Null => "null".to_owned(),
+        other => {
+            let mut text = Vec::new();
+            write_json(&mut text, other);
+            String::from_utf8_lossy(&text).into_owned()
+        }
+    };
+    labels.get(&code).map(String::as_str)
+}
+
+/// The computed columns of a row, as JSON text each.
+fn compute<R: Row>(
+    response: &Response,
+    layout: &Layout,
+    row: &R,
+    scratch: &mut String,
+) -> Result<Vec<String>, EngineError> {
+    if response.computed.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut context = Vec::new();
+    for (index, name) in layout.names().enumerate() {
+        scratch.clear();
+        context.push((name, to_value(row.cell(index, scratch)?)));
+    }
+    let context = Value::from_pairs(context);
+    Ok(response.computed.iter().map(|(_, expression)| evaluate(expression, &context)).collect())
 }
 
 fn value_error(error: XlsxError) -> EngineError {

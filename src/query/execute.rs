@@ -3,15 +3,14 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use bytes::Bytes;
 use serde_json::Value;
-use tokio::sync::mpsc;
 
 use super::cells::{write_json, write_json_text};
+use super::columns::Layouts;
 use super::encode::{Encoder, Format};
 use super::prepare::{Prepared, prepare};
 use super::scope::Scope;
-use super::sink::{AnswerSink, Overflow};
+use super::sink::{AnswerSink, Outlet, Overflow};
 use crate::access::rights::Granted;
 use crate::definitions::snapshot::{Binding, Interface};
 use crate::definitions::spec::interface::ValidateResponse;
@@ -27,6 +26,8 @@ const MAX_MISMATCH_CHARS: usize = 500;
 pub struct Call {
     pub interface: Arc<Interface>,
     pub source: Arc<Source>,
+    /// Of the interface.
+    pub layouts: Arc<Layouts>,
     pub scope: Scope,
     /// What the caller may see; `None` where the datasource is not governed.
     pub granted: Option<Granted>,
@@ -109,12 +110,13 @@ pub fn check(interface: &Interface, body: &[u8]) -> Result<(), Failure> {
     }
 }
 
-/// Runs a call whose answer may leave in parts. The flag of an error says whether parts have left.
+/// Runs a call whose answer may leave in parts: `outlet` gets the way they come once there are some. The flag of an error says
+/// whether parts have left.
 ///
 /// # Errors
 /// Why there is no answer, or no end of it.
-pub async fn stream(call: &Call, chunks: mpsc::Sender<Bytes>) -> Result<Answer, (bool, Failure)> {
-    run(call, Overflow::Stream(chunks)).await
+pub async fn stream(call: &Call, outlet: Outlet) -> Result<Answer, (bool, Failure)> {
+    run(call, Overflow::Stream(outlet)).await
 }
 
 async fn run(call: &Call, overflow: Overflow) -> Result<Answer, (bool, Failure)> {
@@ -122,13 +124,13 @@ async fn run(call: &Call, overflow: Overflow) -> Result<Answer, (bool, Failure)>
     let early = |failure| (false, failure);
     let prepared = prepare(call, &call.interface.query.template).await;
     let Prepared { query, count, blame } = prepared.map_err(early)?;
-    let mut encoder = Encoder::new(call.interface.clone(), call.format);
+    let mut encoder = Encoder::new(call.interface.clone(), call.layouts.clone(), call.format);
     if call.format == Format::Json {
         open(&mut encoder.buffer, call.message);
     }
     let page_rows = page.map(|page| page.size);
     let sink = AnswerSink::new(encoder, overflow, page_rows, call.interface.caps);
-    let (mut sink, done) = call.source.run(query, sink).await;
+    let (mut sink, done) = call.source.run(query, Box::new(sink)).await;
     let committed = sink.is_committed();
     if sink.abandoned {
         return Err((committed, Failure::Abandoned));

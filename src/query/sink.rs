@@ -1,7 +1,7 @@
 //! Where the rows of a call go: encoded, cut to page and caps, held back until it is clear whether they fit one answer.
 
 use bytes::Bytes;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use super::encode::Encoder;
 use crate::definitions::snapshot::Caps;
@@ -12,10 +12,49 @@ pub const HOLD_BYTES: usize = 256 << 10;
 /// Bytes of a chunk once it does.
 pub const CHUNK_BYTES: usize = 64 << 10;
 
+/// Chunks between the query and the socket.
+const CHANNEL_CHUNKS: usize = 2;
+
+/// The chunks of an answer, in order.
+pub type Chunks = mpsc::Receiver<Bytes>;
+
+/// Where the chunks of an answer leave. Most answers need no channel, so it is opened with the first chunk.
+#[derive(Debug)]
+pub enum Outlet {
+    Closed(oneshot::Sender<Chunks>),
+    Open(mpsc::Sender<Bytes>),
+    /// Its reader has gone.
+    Broken,
+}
+
+impl Outlet {
+    /// An outlet, and what tells its reader when chunks come.
+    pub fn new() -> (Self, oneshot::Receiver<Chunks>) {
+        let (tell, told) = oneshot::channel();
+        (Self::Closed(tell), told)
+    }
+
+    /// Waits until the reader takes a chunk; false where there is none any more.
+    async fn send(&mut self, chunk: Bytes) -> bool {
+        if let Self::Closed(_) = self
+            && let Self::Closed(tell) = std::mem::replace(self, Self::Broken)
+        {
+            let (sender, chunks) = mpsc::channel(CHANNEL_CHUNKS);
+            if tell.send(chunks).is_ok() {
+                *self = Self::Open(sender);
+            }
+        }
+        match self {
+            Self::Open(sender) => sender.send(chunk).await.is_ok(),
+            Self::Closed(_) | Self::Broken => false,
+        }
+    }
+}
+
 /// What may happen to bytes beyond the hold.
 pub enum Overflow {
-    /// They leave through the channel, as fast as the reader takes them.
-    Stream(mpsc::Sender<Bytes>),
+    /// They leave through the outlet, as fast as the reader takes them.
+    Stream(Outlet),
     /// The whole answer is needed, up to this many bytes.
     Refuse(usize),
 }
@@ -102,13 +141,13 @@ impl RowSink for AnswerSink {
     }
 
     async fn flush(&mut self) -> Flow {
-        let Overflow::Stream(sender) = &self.overflow else {
+        let Overflow::Stream(outlet) = &mut self.overflow else {
             self.overflowed = true;
             return Flow::Stop;
         };
         let chunk = std::mem::take(&mut self.encoder.buffer);
         self.sent += chunk.len() as u64;
-        if sender.send(chunk.into()).await.is_err() {
+        if !outlet.send(chunk.into()).await {
             self.abandoned = true;
             return Flow::Stop;
         }
