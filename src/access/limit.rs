@@ -1,11 +1,12 @@
 //! Rate limits of one interface, by caller, address or as a whole.
 
-use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
 use std::num::NonZeroU32;
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
+use ahash::RandomState;
 use governor::clock::{Clock, DefaultClock};
 use governor::middleware::StateInformationMiddleware;
 use governor::state::keyed::DashMapStateStore;
@@ -22,6 +23,10 @@ const SWEEP_EVERY: u64 = 4_096;
 /// The count shared by callers beyond the limit, and by all where the interface is limited as a whole.
 const SHARED: u64 = 0;
 
+/// One for all limiters: to make one asks the processor what it can do, which on virtual machines takes longer than to compile
+/// an interface.
+static CLOCK: LazyLock<DefaultClock> = LazyLock::new(DefaultClock::default);
+
 type Keyed = RateLimiter<u64, DashMapStateStore<u64>, DefaultClock, StateInformationMiddleware>;
 
 /// The limiter of an interface. Lives as long as its rule is the same, also across reloads.
@@ -30,7 +35,6 @@ pub struct Limiter {
     /// In which one call is won back.
     period: Duration,
     inner: Keyed,
-    clock: DefaultClock,
     hasher: RandomState,
     checks: AtomicU64,
     /// As the last sweep found it: counting the keys takes the lock of each of their shards.
@@ -63,8 +67,7 @@ impl Limiter {
         Self {
             rule,
             period: Duration::from_secs_f64(1.0 / rule.rps),
-            inner: RateLimiter::dashmap(quota).with_middleware(),
-            clock: DefaultClock::default(),
+            inner: RateLimiter::dashmap_with_clock(quota, CLOCK.clone()).with_middleware(),
             hasher: RandomState::new(),
             checks: AtomicU64::new(0),
             is_full: AtomicBool::new(false),
@@ -88,7 +91,7 @@ impl Limiter {
                 Ok(Allowance { limit: self.rule.burst, remaining, reset: self.period * used })
             }
             Err(until) => {
-                let reset = until.wait_time_from(self.clock.now());
+                let reset = until.wait_time_from(CLOCK.now());
                 Err(Allowance { limit: self.rule.burst, remaining: 0, reset })
             }
         }

@@ -79,9 +79,17 @@ fn is_addressed_once(parts: &Parts) -> bool {
     let (host, is_only) = (hosts.next(), hosts.next().is_none());
     let Some(host) = host else { return parts.version != Version::HTTP_11 };
     let host = host.to_str().unwrap_or("?");
-    let is_sane = host.is_empty() || host.parse().is_ok_and(|host| is_plain(&host));
+    let is_sane = is_simple(host) || host.parse().is_ok_and(|host| is_plain(&host));
     let target = parts.uri.authority().map(Authority::as_str);
     is_only && is_sane && target.is_none_or(|target| target.eq_ignore_ascii_case(host))
+}
+
+/// What most hosts look like, and nothing that could be read in two ways: a name or an address, perhaps with a port.
+fn is_simple(host: &str) -> bool {
+    let (name, port) = host.split_once(':').unwrap_or((host, "0"));
+    let is_name = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-');
+    let is_port = port.parse::<u16>().is_ok() && port.bytes().all(|b| b.is_ascii_digit());
+    is_port && name.bytes().all(is_name)
 }
 
 /// A host without a user, and with a port that is one.

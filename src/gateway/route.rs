@@ -57,15 +57,18 @@ pub fn find(
 /// # Errors
 /// 405 with the methods that it answers.
 pub fn method(interface: &Interface, method: &http::Method) -> Result<(), ApiError> {
-    let allowed = allowed(interface.method);
-    if allowed.split(", ").any(|name| name == method.as_str()) {
+    let is_answered = match interface.method {
+        Method::Get => matches!(*method, http::Method::GET | http::Method::HEAD),
+        Method::Post => *method == http::Method::POST,
+    };
+    if is_answered {
         return Ok(());
     }
     let mut error = ApiError::not_found(Message::MethodNotAllowed(match interface.method {
         Method::Get => "GET",
         Method::Post => "POST",
     }));
-    error.allow = Some(allowed);
+    error.allow = Some(allowed(interface.method));
     Err(error.with_status(405))
 }
 

@@ -7,6 +7,7 @@
 //! ```
 
 use std::future::Future;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -221,7 +222,11 @@ impl MySql {
 
 impl Engine for MySql {
     async fn run<S: RowSink>(&self, query: Query, mut sink: S) -> (S, Result<Done, EngineError>) {
-        let outcome = within(query.deadline, self.run_query(&query, &mut sink)).await;
+        // Pinned here: it is large, and would be moved with each future around it.
+        let outcome = {
+            let work = pin!(self.run_query(&query, &mut sink));
+            within(query.deadline, work).await
+        };
         (sink, outcome)
     }
 

@@ -2,7 +2,7 @@
 
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use tokio::time::Sleep;
@@ -166,10 +166,34 @@ pub(super) fn protocol(message: String) -> EngineError {
     EngineError::Statement { code: "08P01".into(), message }
 }
 
+/// Fires at the deadline of a query. The clock is set when there is something to wait for: most answers come in one piece.
+pub(super) struct Deadline<'c> {
+    clock: Pin<&'c mut Sleep>,
+    at: Option<Instant>,
+}
+
+impl<'c> Deadline<'c> {
+    /// A deadline that `clock` is to be set to.
+    pub(super) fn new(clock: Pin<&'c mut Sleep>, at: Instant) -> Self {
+        Self { clock, at: Some(at) }
+    }
+}
+
+impl Future for Deadline<'_> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        if let Some(at) = self.at.take() {
+            self.clock.as_mut().reset(at.into());
+        }
+        self.clock.as_mut().poll(context)
+    }
+}
+
 /// Polls `future` until it is ready, or `None` when `clock` fires. Time is looked at only when there is nothing to do.
-pub(super) async fn before<F: Future>(
+pub(super) async fn before<F: Future, C: Future<Output = ()>>(
     mut future: Pin<&mut F>,
-    mut clock: Pin<&mut Sleep>,
+    mut clock: Pin<&mut C>,
 ) -> Option<F::Output> {
     std::future::poll_fn(|context| match future.as_mut().poll(context) {
         Poll::Ready(output) => Poll::Ready(Some(output)),

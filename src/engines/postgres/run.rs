@@ -5,12 +5,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::StreamExt;
-use tokio::time::Sleep;
 use tokio_postgres::RowStream;
 
 use super::bind;
 use super::decode::DecodedRow;
-use super::job::{Job, Setback, Stage, before, protocol};
+use super::job::{Deadline, Job, Setback, Stage, before, protocol};
 use super::lease::Lease;
 use super::pool::Pool;
 use super::slots::{Need, Share};
@@ -126,8 +125,8 @@ impl<'p, S: RowSink> Run<'p, S> {
             let error = EngineError::Unavailable("cancelled by accident".into());
             return Err(Setback::Stray { error, ours: true });
         }
-        clock.as_mut().reset(self.job.query.deadline.into());
-        self.rows(pin!(rows), &prepared, &mut lease, clock).await
+        let deadline = Deadline::new(clock, self.job.query.deadline);
+        self.rows(pin!(rows), &prepared, &mut lease, pin!(deadline)).await
     }
 
     /// Feeds the sink.
@@ -136,11 +135,11 @@ impl<'p, S: RowSink> Run<'p, S> {
         mut rows: Pin<&mut RowStream>,
         prepared: &Arc<Prepared>,
         lease: &mut Lease,
-        mut clock: Pin<&mut Sleep>,
+        mut deadline: Pin<&mut Deadline<'_>>,
     ) -> Result<Done, Setback> {
         let (mut bytes, mut count) = (0, 0_u32);
         loop {
-            let Some(next) = before(pin!(rows.next()), clock.as_mut()).await else {
+            let Some(next) = before(pin!(rows.next()), deadline.as_mut()).await else {
                 return Err(EngineError::Timeout.into());
             };
             let row = match next {
@@ -153,7 +152,7 @@ impl<'p, S: RowSink> Run<'p, S> {
             let row = DecodedRow { row: &row, decoders: &prepared.decoders };
             let mut flow = self.sink.row(&row).inspect_err(|_| lease.connection.forget_types())?;
             if flow == Flow::Flush {
-                let Some(flushed) = before(pin!(self.sink.flush()), clock.as_mut()).await else {
+                let Some(flushed) = before(pin!(self.sink.flush()), deadline.as_mut()).await else {
                     return Err(EngineError::Timeout.into());
                 };
                 flow = flushed;

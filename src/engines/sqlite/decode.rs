@@ -1,5 +1,9 @@
 //! SQLite's values as cells. Every value has a type of its own; the declared type of its column only helps to read it.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry::{Occupied, Vacant};
+use std::sync::Arc;
+
 use rusqlite::Statement;
 use rusqlite::types::ValueRef;
 use serde::de::IgnoredAny;
@@ -7,16 +11,63 @@ use serde::de::IgnoredAny;
 use super::error;
 use crate::engines::{Cell, Column, ColumnKind, EngineError, Row};
 
+/// Statements of a connection whose columns are remembered; beyond it they are learnt anew.
+const MAX_KNOWN: usize = 256;
+
 /// The columns of a statement, by their declared types.
 pub fn columns_of(statement: &Statement<'_>) -> Vec<Column> {
-    let columns = statement.columns();
-    columns
-        .iter()
-        .map(|column| Column {
+    Known::of(statement).columns
+}
+
+/// The columns of a statement, with what they were found by.
+struct Known {
+    declared: Vec<Option<String>>,
+    columns: Vec<Column>,
+}
+
+impl Known {
+    fn of(statement: &Statement<'_>) -> Self {
+        let all = statement.columns();
+        let declared = all.iter().map(|column| column.decl_type().map(str::to_owned));
+        let columns = all.iter().map(|column| Column {
             name: column.name().to_owned(),
             kind: column.decl_type().map_or(ColumnKind::Any, kind_of),
-        })
-        .collect()
+        });
+        Self { declared: declared.collect(), columns: columns.collect() }
+    }
+
+    /// Whether the statement still has them: tables change.
+    fn fits(&self, statement: &Statement<'_>) -> bool {
+        let all = statement.columns();
+        let is_same = |((column, declared), known): ((&_, &Option<String>), &Column)| {
+            let column: &rusqlite::Column<'_> = column;
+            column.name() == known.name && column.decl_type() == declared.as_deref()
+        };
+        all.len() == self.columns.len()
+            && all.iter().zip(&self.declared).zip(&self.columns).all(is_same)
+    }
+}
+
+/// The columns of the statements of a connection, by their text: what a declared type says is found out once.
+#[derive(Default)]
+pub struct KnownColumns(HashMap<Arc<str>, Known>);
+
+impl KnownColumns {
+    /// The columns of the statement with this text.
+    pub fn of(&mut self, sql: &Arc<str>, statement: &Statement<'_>) -> &[Column] {
+        if self.0.len() > MAX_KNOWN {
+            self.0.clear();
+        }
+        let known = match self.0.entry(sql.clone()) {
+            Occupied(known) if known.get().fits(statement) => known.into_mut(),
+            Occupied(mut known) => {
+                known.insert(Known::of(statement));
+                known.into_mut()
+            }
+            Vacant(new) => new.insert(Known::of(statement)),
+        };
+        &known.columns
+    }
 }
 
 /// What a declared type says, by SQLite's own rules where it has one, and by what people mean by it else.

@@ -77,7 +77,9 @@ fn run_query<S: RowSink>(
     (query, sink): &mut (Query, S),
     cancel: &Cancel,
 ) -> Result<Done, EngineError> {
-    session.with_connection(cancel, |connection| session::run(connection, query, sink, cancel))
+    session.with_connection(cancel, |connection, known| {
+        session::run(connection, query, sink, known, cancel)
+    })
 }
 
 fn describe(
@@ -85,9 +87,9 @@ fn describe(
     sql: &mut Arc<str>,
     cancel: &Cancel,
 ) -> Result<Vec<Column>, EngineError> {
-    session.with_connection(cancel, |connection| session::describe(connection, sql))
+    session.with_connection(cancel, |connection, _| session::describe(connection, sql))
 }
 
 fn ping(session: &mut Session, (): &mut (), cancel: &Cancel) -> Result<(), EngineError> {
-    session.with_connection(cancel, session::ping)
+    session.with_connection(cancel, |connection, _| session::ping(connection))
 }

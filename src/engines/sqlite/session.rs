@@ -8,7 +8,7 @@ use rusqlite::limits::Limit;
 use rusqlite::{Connection, OpenFlags};
 
 use super::cancel::{self, Cancel};
-use super::decode::{ReadRow, columns_of};
+use super::decode::{KnownColumns, ReadRow, columns_of};
 use super::{bind, error, guard, hmac, init};
 use crate::engines::{Column, Done, EngineConfig, EngineError, Flow, Query, RowSink};
 
@@ -31,11 +31,12 @@ pub struct Session {
     /// Open connections of the pool.
     open: Arc<AtomicUsize>,
     connection: Option<Connection>,
+    known: KnownColumns,
 }
 
 impl Session {
     pub fn new(config: Arc<EngineConfig>, open: Arc<AtomicUsize>) -> Self {
-        Self { config, open, connection: None }
+        Self { config, open, connection: None, known: KnownColumns::default() }
     }
 
     /// Does `work` with the connection. It is opened first where needed, and closed where it proves unusable, so that the
@@ -46,14 +47,14 @@ impl Session {
     pub fn with_connection<T>(
         &mut self,
         cancel: &Cancel,
-        work: impl FnOnce(&Connection) -> Result<T, EngineError>,
+        work: impl FnOnce(&Connection, &mut KnownColumns) -> Result<T, EngineError>,
     ) -> Result<T, EngineError> {
         let connection = match self.connection.take() {
             Some(connection) => connection,
             None => self.connect(cancel)?,
         };
         let connection = self.connection.insert(connection);
-        let result = work(connection);
+        let result = work(connection, &mut self.known);
         let ill = result.as_ref().is_err_and(EngineError::is_ill_health);
         let tidy = connection.is_autocommit() || connection.execute_batch("ROLLBACK").is_ok();
         if ill || !tidy {
@@ -122,20 +123,22 @@ pub fn run<S: RowSink>(
     connection: &Connection,
     query: &Query,
     sink: &mut S,
+    known: &mut KnownColumns,
     cancel: &Cancel,
 ) -> Result<Done, EngineError> {
     let changes_before = connection.total_changes();
     let mut statement = connection.prepare_cached(&query.sql).map_err(error::of)?;
     bind::all(&mut statement, &query.binds)?;
     let mut rows = statement.raw_query();
-    let mut columns: Option<Vec<Column>> = None;
+    let mut columns: Option<&[Column]> = None;
     while let Some(row) = rows.next().map_err(error::of)? {
         // Only now, because the first step prepares a statement again whose tables have changed.
-        let columns = if let Some(columns) = &columns {
+        let columns = if let Some(columns) = columns {
             columns
         } else {
-            let now_known = columns.insert(columns_of(row.as_ref()));
+            let now_known = known.of(&query.sql, row.as_ref());
             sink.columns(now_known)?;
+            columns = Some(now_known);
             now_known
         };
         let mut flow = sink.row(&ReadRow { row, columns })?;
