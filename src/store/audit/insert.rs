@@ -8,10 +8,14 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use rusqlite::{Connection, OpenFlags, Statement, ToSql};
 
 use super::Durability;
+use super::checkpoint::Checkpointer;
 use super::record::{AuditRecord, COLUMNS, signed};
 use crate::observe::event::CacheState;
 use crate::store::{StoreError, backend};
 
+/// Pages of write-ahead log after which this connection makes a checkpoint itself (64 MB). Only then, when nobody inserts,
+/// can the log begin anew; most of it is in the database by then.
+const LATE_CHECKPOINT_PAGES: u32 = 2 * backend::CHECKPOINT_PAGES;
 /// A place for each of [`COLUMNS`].
 const PLACES: &str = "?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?";
 const COLUMN_COUNT: usize = 24;
@@ -21,12 +25,14 @@ pub(super) struct Inserter {
     file: PathBuf,
     durability: Durability,
     connection: Option<Connection>,
+    checkpointer: Checkpointer,
 }
 
 impl Inserter {
     /// Opens nothing yet.
     pub(super) fn new(file: PathBuf, durability: Durability) -> Self {
-        Self { file, durability, connection: None }
+        let checkpointer = Checkpointer::new(file.clone());
+        Self { file, durability, connection: None, checkpointer }
     }
 
     /// Writes all records in one transaction. On an error none of them is stored, or whether they are is unknown. Blocks.
@@ -40,6 +46,7 @@ impl Inserter {
         };
         insert_on(&connection, records).map_err(failed)?;
         self.connection = Some(connection);
+        self.checkpointer.wrote(records.len());
         Ok(())
     }
 
@@ -53,7 +60,7 @@ impl Inserter {
         };
         connection.execute_batch(&format!(
             "PRAGMA synchronous = {synchronous}; PRAGMA wal_autocheckpoint = {}; PRAGMA journal_size_limit = {};",
-            backend::CHECKPOINT_PAGES,
+            LATE_CHECKPOINT_PAGES,
             backend::WAL_SIZE_LIMIT_BYTES,
         ))?;
         #[cfg(test)]
