@@ -13,7 +13,7 @@ use super::schema::Kind;
 use super::snapshot::{Interface, Snapshot};
 use super::spec;
 use super::spec::interface::Caller;
-use super::{advice, check, datasource, interface, policy, route};
+use super::{advice, check, datasource, interface, parallel, policy, route};
 
 /// A spec with the document it was read from.
 #[derive(Debug)]
@@ -43,21 +43,12 @@ impl Sources {
     }
 }
 
-/// Stack of a compilation: parsers of what people nest recurse, and the caller's stack may be small.
-const STACK_BYTES: usize = 32 << 20;
-
 /// Compiles `tree`.
 ///
 /// # Errors
 /// All problems, sorted by place, where at least one is an error.
 pub fn compile(tree: &Tree) -> Result<Snapshot, Vec<Problem>> {
-    std::thread::scope(|scope| {
-        let thread = std::thread::Builder::new().name("compile".into()).stack_size(STACK_BYTES);
-        match thread.spawn_scoped(scope, || compile_here(tree)) {
-            Ok(thread) => thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
-            Err(_) => compile_here(tree),
-        }
-    })
+    parallel::with_room(|| compile_here(tree))
 }
 
 fn compile_here(tree: &Tree) -> Result<Snapshot, Vec<Problem>> {
@@ -69,11 +60,15 @@ fn compile_here(tree: &Tree) -> Result<Snapshot, Vec<Problem>> {
         let version = semver::Version::parse(&source.spec.version).ok();
         (source.spec.code.clone(), version)
     });
-    for source in &sources.interfaces {
-        let index = interfaces.len();
-        let context =
-            interface::Context { tree, sources: &sources, datasources: &datasources, index };
-        if let Some(interface) = interface::compile(source, &context, &mut problems) {
+    let context = interface::Context { tree, sources: &sources, datasources: &datasources };
+    let compiled = parallel::map(&sources.interfaces, |source| {
+        let mut problems = Vec::new();
+        (interface::compile(source, &context, &mut problems), problems)
+    });
+    for (interface, found) in compiled {
+        problems.extend(found);
+        if let Some(mut interface) = interface {
+            interface.index = interfaces.len();
             interfaces.push(interface);
         }
     }
@@ -106,12 +101,38 @@ fn read(tree: &Tree, problems: &mut Vec<Problem>) -> Sources {
     let mut identities: HashMap<(Kind, String), Place> = HashMap::new();
     let folder = |file: &str| file.split('/').next().unwrap_or_default().to_owned();
     sources.unread.extend(tree.problems.iter().map(|problem| folder(&problem.place.file)));
-    for (file, text) in tree.yaml() {
-        let (documents, found) = document::parse(file, text);
-        if found.iter().any(|problem| problem.code == ProblemCode::YamlSyntax) {
+    let files: Vec<_> = tree.yaml().collect();
+    let all = parallel::map(&files, |(file, text)| Parsed::of(file, text));
+    for ((file, _), parsed) in files.iter().zip(all) {
+        problems.extend(parsed.problems);
+        if parsed.is_unread {
             sources.unread.insert(folder(file));
         }
-        problems.extend(found);
+        sources.declared.extend(parsed.declared);
+        for (kind, json, document) in parsed.documents {
+            take(kind, json, document, &mut sources, &mut identities, problems);
+        }
+    }
+    sources
+}
+
+/// What a file holds, by itself.
+#[derive(Default)]
+struct Parsed {
+    /// With their kinds and their content as JSON.
+    documents: Vec<(Kind, Value, Document)>,
+    declared: Vec<(Kind, String)>,
+    /// Something in it could not be read as a document of a kind.
+    is_unread: bool,
+    problems: Vec<Problem>,
+}
+
+impl Parsed {
+    fn of(file: &str, text: &str) -> Self {
+        let mut parsed = Self::default();
+        let (documents, found) = document::parse(file, text);
+        parsed.is_unread = found.iter().any(|problem| problem.code == ProblemCode::YamlSyntax);
+        parsed.problems = found;
         for document in documents {
             if matches!(document.root.content, document::Content::Scalar(Value::Null)) {
                 continue;
@@ -119,21 +140,21 @@ fn read(tree: &Tree, problems: &mut Vec<Problem>) -> Sources {
             let kind = match check::kind(&document) {
                 Ok(kind) => kind,
                 Err(problem) => {
-                    problems.push(problem);
-                    sources.unread.insert(folder(file));
+                    parsed.problems.push(problem);
+                    parsed.is_unread = true;
                     continue;
                 }
             };
             if let Some(name) = document.root.get(kind.identity()).and_then(|node| node.as_str()) {
-                sources.declared.insert((kind, name.to_owned()));
+                parsed.declared.push((kind, name.to_owned()));
             }
             match check::shape(&document, kind) {
-                Ok(json) => take(kind, json, document, &mut sources, &mut identities, problems),
-                Err(found) => problems.extend(found),
+                Ok(json) => parsed.documents.push((kind, json, document)),
+                Err(found) => parsed.problems.extend(found),
             }
         }
+        parsed
     }
-    sources
 }
 
 fn take(

@@ -25,7 +25,6 @@ pub struct Context<'a> {
     pub tree: &'a Tree,
     pub sources: &'a Sources,
     pub datasources: &'a BTreeMap<String, Arc<Datasource>>,
-    pub index: usize,
 }
 
 /// Collects the problems of one document.
@@ -93,7 +92,8 @@ pub fn compile(
     query.hash_source(spec, context.tree, document, &mut hasher);
     let metrics = spec.metrics.as_ref();
     Some(Interface {
-        index: context.index,
+        // Its place among all, once it is known which of them compile.
+        index: 0,
         code: spec.code.clone(),
         version,
         name: spec.name.clone(),

@@ -167,15 +167,21 @@ fn walk(
             return;
         }
     };
-    let mut entries: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+    let is_dir = |entry: &fs::DirEntry| match entry.file_type() {
+        Ok(kind) if !kind.is_symlink() => kind.is_dir(),
+        // Where a link leads only a look at it tells.
+        _ => entry.path().is_dir(),
+    };
+    let mut entries: Vec<(PathBuf, bool)> =
+        entries.flatten().map(|entry| (entry.path(), is_dir(&entry))).collect();
     entries.sort();
-    for path in entries {
+    for (path, is_dir) in entries {
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         // Editors and mounted volumes keep their own files behind a dot.
         if name.starts_with('.') || name.ends_with('~') {
             continue;
         }
-        if path.is_dir() {
+        if is_dir {
             if depth < MAX_FOLDER_DEPTH {
                 walk(root, &path, depth + 1, found, problems);
             } else {

@@ -14,6 +14,7 @@ pub mod interface;
 pub mod issuer;
 pub mod load;
 pub mod mask;
+pub mod parallel;
 pub mod parameter;
 pub mod pattern;
 pub mod policy;

@@ -4,15 +4,20 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use notify::{RecursiveMode, Watcher};
+use notify::event::{AccessKind, AccessMode};
+use notify::{EventKind, RecursiveMode, Watcher};
 
 use super::reload::Live;
 use crate::definitions::load::{FOLDERS, stamp};
 
 /// How often the files are looked at, whatever events say: events get lost, and symbolic links are swapped.
 const LOOK_EVERY: Duration = Duration::from_millis(900);
+/// A look may take one part in so many of the time: many files are looked at less often, and events tell in between.
+const LOOK_SHARE: u32 = 50;
+/// Longest pause between two looks.
+const LOOK_EVERY_AT_MOST: Duration = Duration::from_secs(15);
 /// Writers save in several steps; this long without an event counts as done.
 const QUIET_FOR: Duration = Duration::from_millis(60);
 /// Looks at the files in a row that wait for writers to become quiet.
@@ -39,14 +44,18 @@ impl Watch {
 
 fn run(live: &Live, hint: &SyncSender<()>, hints: &Receiver<()>, stopped: &Receiver<()>) {
     let mut watcher = watcher(live.root(), hint);
+    let started = Instant::now();
     let mut seen = stamp(live.root());
+    let mut pause = pause_after(started.elapsed());
     // Between the first load and the first look a file may have changed.
     live.reload_if_changed();
     while stopped.try_recv() != Err(std::sync::mpsc::TryRecvError::Disconnected) {
-        if hints.recv_timeout(LOOK_EVERY).is_ok() {
+        if hints.recv_timeout(pause).is_ok() {
             settle(hints);
         }
+        let started = Instant::now();
         let now = stamp(live.root());
+        pause = pause_after(started.elapsed());
         if now == seen {
             continue;
         }
@@ -57,6 +66,11 @@ fn run(live: &Live, hint: &SyncSender<()>, hints: &Receiver<()>, stopped: &Recei
     }
 }
 
+/// How long until the next look after one that took so long.
+fn pause_after(look: Duration) -> Duration {
+    (look * LOOK_SHARE).clamp(LOOK_EVERY, LOOK_EVERY_AT_MOST)
+}
+
 fn settle(hints: &Receiver<()>) {
     for _ in 0..MAX_WAITS {
         if hints.recv_timeout(QUIET_FOR) == Err(RecvTimeoutError::Timeout) {
@@ -65,10 +79,18 @@ fn settle(hints: &Receiver<()>) {
     }
 }
 
+/// Whether such an event may mean a change. Looking at the files opens their folders, which is an event too.
+fn may_change(kind: EventKind) -> bool {
+    let is_written = kind == EventKind::Access(AccessKind::Close(AccessMode::Write));
+    !kind.is_access() || is_written
+}
+
 fn watcher(root: &Path, hint: &SyncSender<()>) -> Option<notify::RecommendedWatcher> {
     let hint = hint.clone();
-    let mut watcher = notify::recommended_watcher(move |_| {
-        let _ = hint.try_send(());
+    let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+        if event.is_err() || event.is_ok_and(|event| may_change(event.kind)) {
+            let _ = hint.try_send(());
+        }
     })
     .ok()?;
     for folder in FOLDERS {
