@@ -221,7 +221,8 @@ def many(bench):
 code: many_{i:05}
 name: Interface {i}
 datasource_id: postgres
-rate_limit: {{rps: 1000000, burst: 100000}}
+rate_limit: {{rps: 1000000, burst: 1000000}}
+audit: false
 parameters:
   - {{name: id, type: integer, required: true, minimum: 1}}
 query_template: |
