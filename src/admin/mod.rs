@@ -8,6 +8,7 @@ use crate::definitions::secret::SecretText;
 use crate::gateway::Gateway;
 
 pub mod api;
+pub mod person;
 pub mod router;
 pub mod token;
 

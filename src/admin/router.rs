@@ -10,19 +10,31 @@ use axum::response::Response;
 use axum::routing::{get, post};
 
 use super::api::{consumers, envelope, interfaces, metrics, probes, reload, status};
+use super::person::{Person, require};
 use super::{Admin, token};
 use crate::observe::code::Code;
+use crate::store::Role;
+
+/// The name of whoever has the admin token.
+const TOKEN_NAME: &str = "admin-token";
 
 /// The admin address.
 pub fn router(admin: Arc<Admin>) -> Router {
-    let api = Router::new()
+    let viewers = Router::new()
         .route("/api/status", get(status::show))
-        .route("/api/reload", post(reload::run))
         .route("/api/consumers", get(consumers::list))
         .route("/api/dataservice/interfaces", get(interfaces::list))
-        .route("/api/dataservice/interfaces/{code}", get(interfaces::show))
+        .route("/api/dataservice/interfaces/{code}", get(interfaces::show));
+    let developers = Router::new()
         .route("/api/dataservice/interfaces/{code}/test", post(interfaces::test))
         .route("/api/dataservice/interfaces/{code}/explain", post(interfaces::explain))
+        .route_layer(middleware::from_fn_with_state(Role::Developer, require));
+    let operators = Router::new()
+        .route("/api/reload", post(reload::run))
+        .route_layer(middleware::from_fn_with_state(Role::Operator, require));
+    let api = viewers
+        .merge(developers)
+        .merge(operators)
         .route_layer(middleware::from_fn_with_state(admin.clone(), authenticate));
     Router::new()
         .route("/livez", get(probes::live))
@@ -42,13 +54,21 @@ pub fn router(admin: Arc<Admin>) -> Router {
 }
 
 /// Lets only the admin token through.
-async fn authenticate(State(admin): State<Arc<Admin>>, request: Request, next: Next) -> Response {
+async fn authenticate(
+    State(admin): State<Arc<Admin>>,
+    mut request: Request,
+    next: Next,
+) -> Response {
     let header = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
     let given = header
         .and_then(|value| value.split_once(' '))
         .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
     match given {
-        Some((_, given)) if token::is_right(&admin.token, given.trim()) => next.run(request).await,
+        Some((_, given)) if token::is_right(&admin.token, given.trim()) => {
+            let person = Person { username: TOKEN_NAME.into(), role: Role::Admin };
+            request.extensions_mut().insert(person);
+            next.run(request).await
+        }
         Some(_) => envelope::failure(Code::Unauthorized, "The admin token is not right."),
         None => {
             envelope::failure(Code::Unauthorized, "Send the admin token: Authorization: Bearer.")

@@ -7,9 +7,11 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 pub mod audit;
 mod backend;
 mod key_use;
+mod role;
 
 pub use audit::{AuditEntry, AuditFilter, AuditLog, AuditRecord};
 pub use key_use::KeyUse;
+pub use role::Role;
 
 /// An open store. Cloning shares the connections.
 #[derive(Clone, Debug)]
