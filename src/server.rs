@@ -12,6 +12,7 @@ use tokio::runtime::Runtime;
 
 use crate::access::attempts::Attempts;
 use crate::access::mask_key::MaskKey;
+use crate::admin::auth::Auth;
 use crate::admin::{Admin, token};
 use crate::definitions::problem::Problem;
 use crate::gateway::Gateway;
@@ -136,6 +137,7 @@ pub fn serve(settings: &Settings, start: Start) -> Result<(), ServeError> {
         None => Predecessor::ask(settings).map(|(holdings, asked)| (holdings, Some(asked)))?,
     };
     let token = token::load_or_make(&settings.data_dir).map_err(in_data_dir)?;
+    let auth = Auth::default();
 
     let store = control.block_on(Store::open(&settings.store_url))?;
     store.share(predecessor.is_some());
@@ -155,6 +157,8 @@ pub fn serve(settings: &Settings, start: Start) -> Result<(), ServeError> {
     let admin = Arc::new(Admin {
         gateway: gateway.clone(),
         token,
+        store: store.clone(),
+        auth,
         started,
         is_draining: AtomicBool::new(false),
     });
@@ -166,6 +170,9 @@ pub fn serve(settings: &Settings, start: Start) -> Result<(), ServeError> {
     }
     let offer = offer(settings, &control);
     announce(settings, &live, started);
+    if !control.block_on(store.has_accounts())? {
+        invite(settings, &admin);
+    }
     notify.ready(&status(&live));
     let runtimes = vec![data.handle().clone(), control.handle().clone()];
     let heartbeat = Heartbeat::start(notify.clone(), notify::watchdog(), runtimes, live.clone())?;
@@ -246,6 +253,17 @@ fn offer(settings: &Settings, control: &Runtime) -> Option<Offer> {
             tracing::warn!(%error, "no successor can take over from this process");
             None
         }
+    }
+}
+
+/// Says how the first account is made: nobody can log in yet.
+fn invite(settings: &Settings, admin: &Admin) {
+    match admin.auth.setup.open() {
+        Ok(token) => {
+            let link = format!("http://{}/#/setup?token={token}", settings.admin_listen);
+            tracing::info!(link, "nobody has an account yet: make the first one by this link, once, or by `tidegate admin create`");
+        }
+        Err(error) => tracing::warn!(%error, "no link for the first account: use `tidegate admin create`"),
     }
 }
 

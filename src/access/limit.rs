@@ -115,7 +115,7 @@ impl Limiter {
 }
 
 /// An IPv6 caller owns a /64, so that is what counts as its address.
-pub(super) fn network(ip: IpAddr) -> IpAddr {
+pub fn network(ip: IpAddr) -> IpAddr {
     match ip {
         IpAddr::V4(_) => ip,
         IpAddr::V6(v6) => {

@@ -4,19 +4,25 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Instant;
 
+use self::auth::Auth;
 use crate::definitions::secret::SecretText;
 use crate::gateway::Gateway;
+use crate::store::Store;
 
 pub mod api;
-pub mod person;
+pub mod auth;
 pub mod router;
 pub mod token;
+
+pub use auth::person;
 
 /// What the admin address works with.
 #[derive(Debug)]
 pub struct Admin {
     pub gateway: Arc<Gateway>,
     pub token: SecretText,
+    pub store: Store,
+    pub auth: Auth,
     pub started: Instant,
     /// The process is stopping: `/readyz` says so before anything else changes.
     pub is_draining: AtomicBool,

@@ -3,44 +3,61 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{Request, State};
-use axum::http::header::AUTHORIZATION;
-use axum::middleware::{self, Next};
-use axum::response::Response;
-use axum::routing::{get, post};
+use axum::middleware::from_fn_with_state;
+use axum::routing::{delete, get, patch, post, put};
 
-use super::api::{consumers, envelope, interfaces, metrics, probes, reload, status};
-use super::person::{Person, require};
-use super::{Admin, token};
+use super::Admin;
+use super::api::{
+    accounts, consumers, envelope, interfaces, logs, metrics, probes, reload, session, setup, status, tokens,
+};
+use super::auth::{gate, journal};
+use super::person::require;
 use crate::observe::code::Code;
 use crate::store::Role;
 
-/// The name of whoever has the admin token.
-const TOKEN_NAME: &str = "admin-token";
-
 /// The admin address.
 pub fn router(admin: Arc<Admin>) -> Router {
+    let least = |role: Role| from_fn_with_state(role, require);
     let viewers = Router::new()
+        .route("/api/session", get(session::show).delete(session::close))
+        .route("/api/session/password", put(session::set_password))
+        .route("/api/tokens", get(tokens::list).post(tokens::create))
+        .route("/api/tokens/{id}", delete(tokens::remove))
         .route("/api/status", get(status::show))
         .route("/api/consumers", get(consumers::list))
+        .route("/api/logs/calls", get(logs::calls))
         .route("/api/dataservice/interfaces", get(interfaces::list))
         .route("/api/dataservice/interfaces/{code}", get(interfaces::show));
     let developers = Router::new()
         .route("/api/dataservice/interfaces/{code}/test", post(interfaces::test))
         .route("/api/dataservice/interfaces/{code}/explain", post(interfaces::explain))
-        .route_layer(middleware::from_fn_with_state(Role::Developer, require));
+        .route_layer(least(Role::Developer));
     let operators = Router::new()
         .route("/api/reload", post(reload::run))
-        .route_layer(middleware::from_fn_with_state(Role::Operator, require));
+        .route("/api/logs/operations", get(logs::operations))
+        .route("/api/logs/logins", get(logs::logins))
+        .route("/api/sessions", get(tokens::sessions))
+        .route("/api/sessions/{id}", delete(tokens::end_session))
+        .route_layer(least(Role::Operator));
+    let admins = Router::new()
+        .route("/api/accounts", get(accounts::list).post(accounts::create))
+        .route("/api/accounts/{username}", patch(accounts::change).delete(accounts::remove))
+        .route_layer(least(Role::Admin));
     let api = viewers
         .merge(developers)
         .merge(operators)
-        .route_layer(middleware::from_fn_with_state(admin.clone(), authenticate));
+        .merge(admins)
+        .route_layer(from_fn_with_state(admin.clone(), journal::keep))
+        .route_layer(from_fn_with_state(admin.clone(), gate::enter));
+    let open = Router::new()
+        .route("/api/session", post(session::open))
+        .route("/api/setup", get(setup::show).post(setup::run));
     Router::new()
         .route("/livez", get(probes::live))
         .route("/readyz", get(probes::ready))
         .route("/metrics", get(metrics::render))
         .merge(api)
+        .merge(open)
         .fallback(|| async {
             envelope::failure(Code::NotFound, "There is nothing at this address.")
         })
@@ -51,27 +68,4 @@ pub fn router(admin: Arc<Admin>) -> Router {
             )
         })
         .with_state(admin)
-}
-
-/// Lets only the admin token through.
-async fn authenticate(
-    State(admin): State<Arc<Admin>>,
-    mut request: Request,
-    next: Next,
-) -> Response {
-    let header = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let given = header
-        .and_then(|value| value.split_once(' '))
-        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
-    match given {
-        Some((_, given)) if token::is_right(&admin.token, given.trim()) => {
-            let person = Person { username: TOKEN_NAME.into(), role: Role::Admin };
-            request.extensions_mut().insert(person);
-            next.run(request).await
-        }
-        Some(_) => envelope::failure(Code::Unauthorized, "The admin token is not right."),
-        None => {
-            envelope::failure(Code::Unauthorized, "Send the admin token: Authorization: Bearer.")
-        }
-    }
 }

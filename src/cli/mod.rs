@@ -11,6 +11,7 @@ use crate::live::reload::Live;
 use crate::observe::Observer;
 use crate::observe::metrics::Metrics;
 
+mod admin;
 mod explain;
 mod key;
 mod schema;
@@ -42,6 +43,8 @@ enum Command {
     Schema(schema::Arguments),
     /// Make API keys.
     Key(key::Arguments),
+    /// Make accounts of the admin address.
+    Admin(admin::Arguments),
 }
 
 /// Where the definitions are.
@@ -61,6 +64,7 @@ pub fn run() -> ExitCode {
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Schema(arguments) => schema::run(&arguments),
         Command::Key(arguments) => key::run(&arguments),
+        Command::Admin(arguments) => admin::run(arguments),
     }
 }
 

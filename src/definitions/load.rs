@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, UNIX_EPOCH};
 
 use sha2::{Digest, Sha256};
 
+use super::parallel;
 use super::problem::{Place, Problem, ProblemCode};
 
 /// Folders below the root that hold definitions.
@@ -86,14 +88,17 @@ pub fn hex(bytes: &[u8]) -> String {
 /// Reads the YAML, SQL and JSON files below the folders of `root`.
 pub fn load(root: &Path) -> Tree {
     let mut tree = Tree::default();
-    let mut bytes = 0;
-    for path in paths(root, &mut tree.problems) {
-        let name = relative(root, &path);
-        match read(&path, MAX_TREE_BYTES - bytes) {
-            Ok(text) => {
-                bytes += text.len() as u64;
-                tree.files.insert(name, text);
-            }
+    let paths = paths(root, &mut tree.problems);
+    let bytes = AtomicU64::new(0);
+    let texts = parallel::map(&paths, |path| {
+        let text = read(path, MAX_TREE_BYTES.saturating_sub(bytes.load(Relaxed)));
+        bytes.fetch_add(text.as_ref().map_or(0, |text| text.len() as u64), Relaxed);
+        text
+    });
+    for (path, text) in paths.iter().zip(texts) {
+        let name = relative(root, path);
+        match text {
+            Ok(text) => drop(tree.files.insert(name, text)),
             Err(reason) => tree.problems.push(unreadable(name, &reason)),
         }
     }
@@ -106,10 +111,10 @@ pub fn load(root: &Path) -> Tree {
 pub fn load_settled(root: &Path) -> Tree {
     let is_locked = || git_dir(root).is_some_and(|git| git.join("index.lock").exists());
     for _ in 1..MAX_TRIES {
-        let before = stamp(root);
-        if !is_locked() && !is_being_written(root) {
+        let before = Look::at(root);
+        if !is_locked() && !before.is_being_written {
             let tree = load(root);
-            if stamp(root) == before && !is_locked() {
+            if stamp(root) == before.stamp && !is_locked() {
                 return tree;
             }
         }
@@ -118,28 +123,35 @@ pub fn load_settled(root: &Path) -> Tree {
     load(root)
 }
 
-/// Whether a file is empty and was written to a moment ago: who writes in place first makes it empty.
-fn is_being_written(root: &Path) -> bool {
-    paths(root, &mut Vec::new()).iter().filter_map(|path| fs::metadata(path).ok()).any(|meta| {
-        let is_young = || meta.modified().ok()?.elapsed().ok().map(|age| age < EMPTY_FOR);
-        meta.len() == 0 && is_young().unwrap_or(false)
-    })
-}
-
 /// A cheap mark of the tree and its commit: paths, sizes, times and identities of its files. Differs when the tree may have changed.
 pub fn stamp(root: &Path) -> u64 {
-    use std::hash::{DefaultHasher, Hash, Hasher};
-    use std::os::unix::fs::MetadataExt;
-    let mut hasher = DefaultHasher::new();
-    commit(root).hash(&mut hasher);
-    for path in paths(root, &mut Vec::new()) {
-        path.hash(&mut hasher);
-        if let Ok(meta) = fs::metadata(&path) {
-            let modified = meta.modified().ok().and_then(|at| at.duration_since(UNIX_EPOCH).ok());
-            (meta.len(), modified, meta.ino(), meta.ctime_nsec()).hash(&mut hasher);
+    Look::at(root).stamp
+}
+
+/// What a look at the files tells, without reading them.
+struct Look {
+    stamp: u64,
+    /// A file is empty and was written to a moment ago: who writes in place first makes it empty.
+    is_being_written: bool,
+}
+
+impl Look {
+    fn at(root: &Path) -> Self {
+        use std::hash::{DefaultHasher, Hash, Hasher};
+        use std::os::unix::fs::MetadataExt;
+        let (mut hasher, mut is_being_written) = (DefaultHasher::new(), false);
+        commit(root).hash(&mut hasher);
+        for path in paths(root, &mut Vec::new()) {
+            path.as_os_str().hash(&mut hasher);
+            let Ok(meta) = fs::metadata(&path) else { continue };
+            let modified = meta.modified().ok();
+            let since = modified.and_then(|at| at.duration_since(UNIX_EPOCH).ok());
+            (meta.len(), since, meta.ino(), meta.ctime_nsec()).hash(&mut hasher);
+            let age = || modified.and_then(|at| at.elapsed().ok());
+            is_being_written |= meta.len() == 0 && age().is_some_and(|age| age < EMPTY_FOR);
         }
+        Self { stamp: hasher.finish(), is_being_written }
     }
-    hasher.finish()
 }
 
 fn paths(root: &Path, problems: &mut Vec<Problem>) -> Vec<PathBuf> {
@@ -174,7 +186,7 @@ fn walk(
     };
     let mut entries: Vec<(PathBuf, bool)> =
         entries.flatten().map(|entry| (entry.path(), is_dir(&entry))).collect();
-    entries.sort();
+    entries.sort_unstable_by(|(a, _), (b, _)| a.as_os_str().cmp(b.as_os_str()));
     for (path, is_dir) in entries {
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         // Editors and mounted volumes keep their own files behind a dot.

@@ -1,7 +1,7 @@
 //! The admin address: axum on the control runtime.
 
 use std::io;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
 use tokio::runtime::Runtime;
@@ -33,7 +33,8 @@ impl AdminAddress {
             }
         };
         control.spawn(async move {
-            let serving = axum::serve(listener, router(admin)).with_graceful_shutdown(stopped);
+            let service = router(admin).into_make_service_with_connect_info::<SocketAddr>();
+            let serving = axum::serve(listener, service).with_graceful_shutdown(stopped);
             if let Err(error) = serving.await {
                 tracing::error!(%error, "the admin address broke");
             }

@@ -1,17 +1,23 @@
-//! The appliance's own state, in a database of its own: the audit trail, and when keys were last used.
+//! The appliance's own state, in a database of its own: the audit trail, when keys were last used, people and what they did.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
+mod accounts;
 pub mod audit;
 mod backend;
+mod journal;
 mod key_use;
 mod role;
+mod sessions;
 
+pub use accounts::{Account, AccountChange, Changed};
 pub use audit::{AuditEntry, AuditFilter, AuditLog, AuditRecord};
+pub use journal::{JournalFilter, Login, MAX_PAGE, Operation};
 pub use key_use::KeyUse;
 pub use role::Role;
+pub use sessions::{ApiToken, NewSession, Session};
 
 /// An open store. Cloning shares the connections.
 #[derive(Clone, Debug)]

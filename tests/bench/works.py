@@ -196,7 +196,7 @@ def rows(bench):
 def memory(ours):
     """How much more memory an answer of 100 000 rows takes than one of 1 000, while it is read."""
     def peak(path):
-        top, stop = [0], threading.Event()
+        top, stop = [ours.resident_bytes()], threading.Event()
 
         def watch():
             while not stop.wait(0.002):

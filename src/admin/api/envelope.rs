@@ -6,6 +6,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
 use crate::observe::code::Code;
+use crate::store::StoreError;
 
 /// An answer that is well.
 pub fn success(data: Value, meta: Value) -> Response {
@@ -23,6 +24,18 @@ pub fn failure_with(code: Code, message: &str, details: Value) -> Response {
     let body =
         json!({ "code": code.as_str(), "message": message, "success": false, "details": details });
     with_status(code.http_status(), Json(body).into_response())
+}
+
+/// What cannot be done as things are.
+pub fn conflict(status: u16, message: &str) -> Response {
+    let body = json!({ "code": "CONFLICT", "message": message, "success": false, "details": [] });
+    with_status(status, Json(body).into_response())
+}
+
+/// The store did not do what it was asked.
+pub fn store_failed(error: &StoreError) -> Response {
+    tracing::error!(%error, "the store failed a request of the admin API");
+    failure(Code::InternalError, "The store does not answer.")
 }
 
 /// The same with another status.

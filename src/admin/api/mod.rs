@@ -1,10 +1,16 @@
 //! The admin API: one file a resource.
 
+pub mod accounts;
+pub mod body;
 pub mod consumers;
 pub mod envelope;
 pub mod interfaces;
+pub mod logs;
 pub mod metrics;
 pub mod page;
 pub mod probes;
 pub mod reload;
+pub mod session;
+pub mod setup;
 pub mod status;
+pub mod tokens;
