@@ -13,6 +13,7 @@ use tokio::runtime::Runtime;
 use crate::access::attempts::Attempts;
 use crate::access::mask_key::MaskKey;
 use crate::admin::auth::Auth;
+use crate::admin::edit::Edits;
 use crate::admin::{Admin, token};
 use crate::definitions::problem::Problem;
 use crate::gateway::Gateway;
@@ -159,6 +160,7 @@ pub fn serve(settings: &Settings, start: Start) -> Result<(), ServeError> {
         token,
         store: store.clone(),
         auth,
+        edits: Edits::new(settings.edit),
         started,
         is_draining: AtomicBool::new(false),
     });
@@ -261,9 +263,14 @@ fn invite(settings: &Settings, admin: &Admin) {
     match admin.auth.setup.open() {
         Ok(token) => {
             let link = format!("http://{}/#/setup?token={token}", settings.admin_listen);
-            tracing::info!(link, "nobody has an account yet: make the first one by this link, once, or by `tidegate admin create`");
+            tracing::info!(
+                link,
+                "nobody has an account yet: make the first one by this link, once, or by `tidegate admin create`"
+            );
         }
-        Err(error) => tracing::warn!(%error, "no link for the first account: use `tidegate admin create`"),
+        Err(error) => {
+            tracing::warn!(%error, "no link for the first account: use `tidegate admin create`")
+        }
     }
 }
 

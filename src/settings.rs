@@ -8,6 +8,7 @@ use ipnet::IpNet;
 use serde::Deserialize;
 
 use crate::access::mask_key;
+use crate::admin::edit::Mode;
 use crate::definitions::interface::parse_network;
 use crate::gateway::GatewaySettings;
 use crate::gateway::connection::Limits;
@@ -73,6 +74,9 @@ pub struct Given {
     /// [default: process]
     #[arg(long, env = "TIDEGATE_AUDIT_DURABILITY", value_name = "process|power")]
     audit_durability: Option<String>,
+    /// Whether the admin address changes definitions: direct, or readonly where the files come from elsewhere [default: direct]
+    #[arg(long, env = "TIDEGATE_EDIT", value_name = "direct|readonly")]
+    edit: Option<String>,
     /// How long a stopping process still accepts after /readyz has turned, in milliseconds [default: 0]
     #[arg(long, env = "TIDEGATE_DRAIN_DELAY_MS", value_name = "MS")]
     drain_delay_ms: Option<u64>,
@@ -120,6 +124,8 @@ pub struct Settings {
     /// From `/readyz` turning to the end of accepting.
     pub drain_delay: Duration,
     pub drain_timeout: Duration,
+    /// Whether definitions are changed at the admin address.
+    pub edit: Mode,
     pub log_format: LogFormat,
     pub log_filter: String,
     pub gateway: GatewaySettings,
@@ -168,6 +174,14 @@ impl Given {
                 return Err(SettingsError::Value { name: "audit_durability", reason });
             }
         };
+        let edit = match self.edit.or(file.edit).as_deref() {
+            None | Some("direct") => Mode::Direct,
+            Some("readonly") => Mode::ReadOnly,
+            Some(other) => {
+                let reason = format!("`{other}` is neither direct nor readonly");
+                return Err(SettingsError::Value { name: "edit", reason });
+            }
+        };
         let defaults = GatewaySettings::default();
         let processors = || std::thread::available_parallelism().map_or(1, usize::from);
         Ok(Settings {
@@ -200,6 +214,7 @@ impl Given {
             drain_timeout: Duration::from_millis(
                 self.drain_timeout_ms.or(file.drain_timeout_ms).unwrap_or(30_000),
             ),
+            edit,
             log_format,
             log_filter: self.log.or(file.log).unwrap_or_else(|| DEFAULT_FILTER.to_owned()),
             gateway: GatewaySettings {

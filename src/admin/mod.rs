@@ -5,12 +5,14 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Instant;
 
 use self::auth::Auth;
+use self::edit::Edits;
 use crate::definitions::secret::SecretText;
 use crate::gateway::Gateway;
 use crate::store::Store;
 
 pub mod api;
 pub mod auth;
+pub mod edit;
 pub mod router;
 pub mod token;
 
@@ -23,6 +25,7 @@ pub struct Admin {
     pub token: SecretText,
     pub store: Store,
     pub auth: Auth,
+    pub edits: Edits,
     pub started: Instant,
     /// The process is stopping: `/readyz` says so before anything else changes.
     pub is_draining: AtomicBool,

@@ -8,7 +8,8 @@ use axum::routing::{delete, get, patch, post, put};
 
 use super::Admin;
 use super::api::{
-    accounts, consumers, envelope, interfaces, logs, metrics, probes, reload, session, setup, status, tokens,
+    accounts, config, consumers, envelope, interfaces, logs, metrics, probes, publish, reload,
+    session, setup, status, tokens,
 };
 use super::auth::{gate, journal};
 use super::person::require;
@@ -26,9 +27,23 @@ pub fn router(admin: Arc<Admin>) -> Router {
         .route("/api/status", get(status::show))
         .route("/api/consumers", get(consumers::list))
         .route("/api/logs/calls", get(logs::calls))
-        .route("/api/dataservice/interfaces", get(interfaces::list))
-        .route("/api/dataservice/interfaces/{code}", get(interfaces::show));
+        .route("/api/config", get(config::show))
+        .route("/api/config/log", get(config::log))
+        .route("/api/dataservice/interfaces/{code}/versions", get(interfaces::versions))
+        .route("/api/dataservice/interfaces/{code}/changes", get(interfaces::changes));
+    // A resource whose reading and changing take different roles has its routes in both groups.
+    let files = get(config::file).merge(put(config::write).route_layer(least(Role::Developer)));
+    let one = get(interfaces::show).merge(
+        put(publish::replace_one).delete(publish::remove_one).route_layer(least(Role::Developer)),
+    );
+    let all =
+        get(interfaces::list).merge(post(publish::create).route_layer(least(Role::Developer)));
     let developers = Router::new()
+        .route("/api/dataservice/interfaces/{code}/status", post(publish::set_status))
+        .route("/api/dataservice/interfaces/{code}/default", post(publish::set_default))
+        .route("/api/dataservice/interfaces/{code}/copy", post(publish::copy))
+        .route("/api/dataservice/interfaces/{code}/tests", post(publish::add_test))
+        .route("/api/config/check", post(config::check))
         .route("/api/dataservice/interfaces/{code}/test", post(interfaces::test))
         .route("/api/dataservice/interfaces/{code}/explain", post(interfaces::explain))
         .route_layer(least(Role::Developer));
@@ -47,6 +62,9 @@ pub fn router(admin: Arc<Admin>) -> Router {
         .merge(developers)
         .merge(operators)
         .merge(admins)
+        .route("/api/config/file", files)
+        .route("/api/dataservice/interfaces", all)
+        .route("/api/dataservice/interfaces/{code}", one)
         .route_layer(from_fn_with_state(admin.clone(), journal::keep))
         .route_layer(from_fn_with_state(admin.clone(), gate::enter));
     let open = Router::new()

@@ -6,6 +6,8 @@ pub mod coerce;
 pub mod compile;
 pub mod datasource;
 pub mod document;
+pub mod edit;
+pub mod emit;
 pub mod fault;
 pub mod flaw;
 pub mod format;

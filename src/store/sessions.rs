@@ -91,11 +91,13 @@ impl Store {
 
     /// The session with this secret, where it may be used.
     pub async fn session(&self, secret_hash: &str) -> Result<Option<Session>, StoreError> {
-        let row = sqlx::query(sqlx::AssertSqlSafe(format!("{LIVE_SESSIONS} ? AND session.secret_hash = ?")))
-            .bind(Timestamp::now().as_second())
-            .bind(secret_hash)
-            .fetch_optional(&self.read)
-            .await?;
+        let row = sqlx::query(sqlx::AssertSqlSafe(format!(
+            "{LIVE_SESSIONS} ? AND session.secret_hash = ?"
+        )))
+        .bind(Timestamp::now().as_second())
+        .bind(secret_hash)
+        .fetch_optional(&self.read)
+        .await?;
         Ok(row.as_ref().map(session).transpose()?)
     }
 

@@ -2,3 +2,5 @@
 
 mod api;
 mod metrics;
+mod people;
+mod publish;

@@ -18,11 +18,18 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Response> {
         let bytes = Bytes::from_request(request, state).await.map_err(|refused| {
-            with_status(refused.status().as_u16(), failure(Code::InvalidParam, "The body cannot be read."))
+            with_status(
+                refused.status().as_u16(),
+                failure(Code::InvalidParam, "The body cannot be read."),
+            )
         })?;
         serde_json::from_slice(&bytes).map(Self).map_err(|error| {
             let details = json!([{ "field": "body", "error": error.to_string() }]);
-            failure_with(Code::InvalidParam, "The body is not the JSON object that this address takes.", details)
+            failure_with(
+                Code::InvalidParam,
+                "The body is not the JSON object that this address takes.",
+                details,
+            )
         })
     }
 }

@@ -10,10 +10,12 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use super::config::{read, set_etag};
 use super::envelope::{failure, success};
 use super::page;
 use crate::access::principal::Principal;
 use crate::admin::Admin;
+use crate::admin::edit::etag;
 use crate::definitions::interface::without_kind;
 use crate::definitions::snapshot::Interface;
 use crate::definitions::spec::interface::Caller;
@@ -33,8 +35,65 @@ pub async fn list(
     let fits = |interface: &&Arc<Interface>| {
         page::fits(&query, [interface.code.as_str()].into_iter().chain(interface.name.as_deref()))
     };
-    let found: Vec<&Arc<Interface>> = generation.snapshot.interfaces.iter().filter(fits).collect();
+    let asked = |name: &str| query.get(name).filter(|text| !text.is_empty());
+    let is_asked = |interface: &&Arc<Interface>| {
+        let status = interface.source.get("status").and_then(Value::as_str).unwrap_or("active");
+        asked("status").is_none_or(|wanted| wanted == status)
+            && asked("datasource_id").is_none_or(|wanted| *wanted == interface.datasource.spec.id)
+            && asked("tag").is_none_or(|wanted| interface.tags.contains(wanted))
+    };
+    let mut found: Vec<&Arc<Interface>> =
+        generation.snapshot.interfaces.iter().filter(fits).filter(is_asked).collect();
+    if let Some(sort) = asked("sort") {
+        let key = sort.strip_prefix('-').unwrap_or(sort);
+        found.sort_by_cached_key(|interface| text_of(interface, key));
+        if sort.starts_with('-') {
+            found.reverse();
+        }
+    }
     page::answer(&query, &found, |interface| definition(interface))
+}
+
+/// What an interface is sorted by: the text of one of its members.
+fn text_of(interface: &Interface, key: &str) -> String {
+    match definition(interface).get(key) {
+        Some(Value::String(text)) => text.clone(),
+        Some(other) => other.to_string(),
+        None => String::new(),
+    }
+}
+
+/// Lists the versions of a code.
+pub async fn versions(State(admin): State<Arc<Admin>>, Path(code): Path<String>) -> Response {
+    let generation = admin.gateway.live.current();
+    let usual = find(&generation, &code, None).map(|interface| interface.version.clone());
+    let own = generation.snapshot.interfaces.iter().filter(|interface| interface.code == code);
+    let row = |interface: &Arc<Interface>| {
+        json!({
+            "version": interface.version.to_string(),
+            "status": interface.source.get("status").cloned().unwrap_or_else(|| "active".into()),
+            "is_default": usual.as_ref() == Some(&interface.version),
+            "is_marked": interface.is_default,
+            "file": interface.place.file,
+        })
+    };
+    let rows: Vec<Value> = own.map(row).collect();
+    if rows.is_empty() {
+        return failure(Code::NotFound, "There is no such interface.");
+    }
+    success(rows.into(), json!({}))
+}
+
+/// Lists the commits of the file that a version stands in.
+pub async fn changes(
+    State(admin): State<Arc<Admin>>,
+    Path(code): Path<String>,
+    Query(query): Query<HashMap<String, String>>,
+) -> Response {
+    match find(&admin.gateway.live.current(), &code, query.get("version")) {
+        Some(interface) => super::config::commits(&admin, Some(interface.place.file.clone())).await,
+        None => failure(Code::NotFound, "There is no such interface."),
+    }
 }
 
 /// Shows the version of a code that `version` names, or the one that a call without version gets.
@@ -44,10 +103,16 @@ pub async fn show(
     Query(query): Query<HashMap<String, String>>,
 ) -> Response {
     match find(&admin.gateway.live.current(), &code, query.get("version")) {
-        Some(interface) => success(
-            definition(&interface),
-            json!({ "file": interface.place.file, "line": interface.place.line }),
-        ),
+        Some(interface) => {
+            let file = &interface.place.file;
+            let tag = read(&admin, file).await.map(|text| etag(&text));
+            let meta = json!({ "file": file, "line": interface.place.line, "etag": tag });
+            let mut response = success(definition(&interface), meta);
+            if let Some(tag) = tag {
+                set_etag(&mut response, &tag);
+            }
+            response
+        }
         None => failure(Code::NotFound, "There is no such interface."),
     }
 }
@@ -156,5 +221,6 @@ fn definition(interface: &Interface) -> Value {
     let mut map = without_kind(&interface.source);
     map.entry("version").or_insert_with(|| interface.version.to_string().into());
     map.entry("path").or_insert_with(|| interface.path.clone().into());
+    map.entry("status").or_insert_with(|| "active".into());
     Value::Object(map)
 }

@@ -158,7 +158,8 @@ impl<'a> Asked<'a> {
             return success(rows.into(), meta);
         }
         let file = format!("attachment; filename=\"{name}.csv\"");
-        let headers = [(CONTENT_TYPE, "text/csv; charset=utf-8".to_owned()), (CONTENT_DISPOSITION, file)];
+        let headers =
+            [(CONTENT_TYPE, "text/csv; charset=utf-8".to_owned()), (CONTENT_DISPOSITION, file)];
         (headers, csv(&rows)).into_response()
     }
 }
@@ -188,7 +189,11 @@ fn cell(value: &Value) -> String {
     // A spreadsheet must not take what a caller sent for a formula.
     let is_formula = value.is_string() && text.starts_with(['=', '+', '-', '@', '\t', '\r']);
     let text = if is_formula { format!("'{text}") } else { text };
-    if text.contains([',', '"', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text }
+    if text.contains([',', '"', '\n', '\r']) {
+        format!("\"{}\"", text.replace('"', "\"\""))
+    } else {
+        text
+    }
 }
 
 fn ms(us: u64) -> f64 {

@@ -2,6 +2,7 @@
 
 pub mod accounts;
 pub mod body;
+pub mod config;
 pub mod consumers;
 pub mod envelope;
 pub mod interfaces;
@@ -9,6 +10,7 @@ pub mod logs;
 pub mod metrics;
 pub mod page;
 pub mod probes;
+pub mod publish;
 pub mod reload;
 pub mod session;
 pub mod setup;

@@ -4,11 +4,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
+use axum::Extension;
 use axum::extract::{ConnectInfo, State};
 use axum::http::header::{ORIGIN, RETRY_AFTER, SET_COOKIE, USER_AGENT};
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::Response;
-use axum::Extension;
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::json;
@@ -115,9 +115,7 @@ pub async fn begin(admin: &Admin, account: &Account, ip: &str, headers: &HeaderM
 /// Shows the session, with what changes must show.
 pub async fn show(Extension(person): Extension<Person>) -> Response {
     match &person.session {
-        Some(session) => {
-            shown(&session.username, session.role, &session.csrf, session.expires_at)
-        }
+        Some(session) => shown(&session.username, session.role, &session.csrf, session.expires_at),
         None => success(json!({ "username": person.username, "role": person.role }), json!({})),
     }
 }
@@ -198,7 +196,8 @@ fn user_agent(headers: &HeaderMap) -> String {
 
 /// Sets the cookie; without seconds it goes. Over TLS, which only the page's origin tells, it stays there.
 fn set_cookie(response: &mut Response, headers: &HeaderMap, secret: &str, seconds: i64) {
-    let is_https = headers.get(ORIGIN).is_some_and(|origin| origin.as_bytes().starts_with(b"https:"));
+    let is_https =
+        headers.get(ORIGIN).is_some_and(|origin| origin.as_bytes().starts_with(b"https:"));
     let secure = if is_https { "; Secure" } else { "" };
     let cookie = format!(
         "{COOKIE_NAME}={secret}; Path=/; HttpOnly; SameSite=Strict; Max-Age={seconds}{secure}"

@@ -59,7 +59,8 @@ pub async fn run(
         let text = "The one-time token is not right. The start of the appliance prints it.";
         return failure(Code::Unauthorized, text);
     }
-    let flaw = name_flaw(&given.username).or_else(|| password::flaw(&given.password, &given.username));
+    let flaw =
+        name_flaw(&given.username).or_else(|| password::flaw(&given.password, &given.username));
     if let Some(flaw) = flaw {
         return failure(Code::InvalidParam, flaw);
     }

@@ -75,7 +75,9 @@ pub async fn create(
         name: new.name,
         role,
         created_at: now,
-        expires_at: new.expires_in_days.map(|days| now + SignedDuration::from_hours(24 * i64::from(days))),
+        expires_at: new
+            .expires_in_days
+            .map(|days| now + SignedDuration::from_hours(24 * i64::from(days))),
         last_used_at: None,
     };
     match admin.store.add_token(&token, &secret::hash(&secret)).await {

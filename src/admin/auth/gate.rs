@@ -49,11 +49,12 @@ pub async fn enter(State(admin): State<Arc<Admin>>, mut request: Request, next: 
             request.extensions_mut().insert(person);
             next.run(request).await
         }
-        Err(Refusal::Nobody) => envelope::failure(
-            Code::Unauthorized,
-            "Log in, or send a token: Authorization: Bearer.",
-        ),
-        Err(Refusal::WrongToken) => envelope::failure(Code::Unauthorized, "The token is not right."),
+        Err(Refusal::Nobody) => {
+            envelope::failure(Code::Unauthorized, "Log in, or send a token: Authorization: Bearer.")
+        }
+        Err(Refusal::WrongToken) => {
+            envelope::failure(Code::Unauthorized, "The token is not right.")
+        }
         Err(Refusal::Forged(text)) => envelope::failure(Code::Forbidden, text),
         Err(Refusal::Store(error)) => {
             tracing::error!(%error, "the store does not say who asks");

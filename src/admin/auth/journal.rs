@@ -35,7 +35,11 @@ pub async fn keep(State(admin): State<Arc<Admin>>, request: Request, next: Next)
         path,
         status: response.status().as_u16(),
         duration_us: u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
-        summary: response.extensions().get::<Summary>().map(|text| text.0.clone()).unwrap_or_default(),
+        summary: response
+            .extensions()
+            .get::<Summary>()
+            .map(|text| text.0.clone())
+            .unwrap_or_default(),
     };
     if let Err(error) = admin.store.add_operation(&operation).await {
         tracing::error!(%error, method = operation.method, path = operation.path, "an operation is not in the journal");

@@ -1,7 +1,7 @@
 //! Passwords: hashed by argon2id, a few at a time, away from the threads that answer.
 
-use argon2::password_hash::{PasswordHash, PasswordHasher, PasswordVerifier, SaltString};
 use argon2::Argon2;
+use argon2::password_hash::{PasswordHash, PasswordHasher, PasswordVerifier, SaltString};
 use rand::TryRngCore;
 use rand::rngs::OsRng;
 use tokio::sync::Semaphore;
@@ -72,8 +72,9 @@ impl Passwords {
                 let _ = hash(&password);
                 return false;
             };
-            PasswordHash::new(&kept)
-                .is_ok_and(|kept| Argon2::default().verify_password(password.as_bytes(), &kept).is_ok())
+            PasswordHash::new(&kept).is_ok_and(|kept| {
+                Argon2::default().verify_password(password.as_bytes(), &kept).is_ok()
+            })
         };
         spawn_blocking(check).await.unwrap_or(false)
     }

@@ -327,6 +327,19 @@ impl Tidegate {
         Answer::of(self.agent.get(self.admin_url(path)).header("authorization", &token).call())
     }
 
+    /// A request of the admin address with these headers and no others of ours.
+    pub fn admin_request(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> Answer {
+        let request = ureq::http::Request::builder().method(method).uri(self.admin_url(path));
+        let request = headers.iter().fold(request, |r, (name, value)| r.header(*name, *value));
+        Answer::of(self.agent.run(request.body(body.to_owned()).unwrap()))
+    }
+
     /// A POST to the admin API with its token.
     pub fn admin_post(&self, path: &str, body: &str) -> Answer {
         let token = format!("Bearer {}", self.token);

@@ -1,0 +1,342 @@
+//! Publishing at the admin address: definitions are written to their files and to git, two people do not overwrite each other.
+
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use super::people::{Person, account};
+use crate::support::{Tree, eventually};
+
+const PASSWORD: &str = "correct horse battery";
+
+/// A file that a person wrote.
+const WRITTEN: &str = "\
+# Who sold what.
+kind: interface
+code: sales   # never change it
+name: Sales
+datasource_id: lite
+
+# How fast it may be called.
+rate_limit:
+  rps: 50   # a second
+  burst: 100
+parameters:
+  # the first row
+  - {name: n, type: integer, default: 1}
+query_template: |
+  SELECT n FROM t -- all of it
+  WHERE n <= :n
+";
+
+fn git(tree: &Tree, arguments: &[&str]) -> String {
+    let out = Command::new("git").arg("-C").arg(tree.root()).args(arguments).output().unwrap();
+    assert!(out.status.success(), "git {arguments:?}: {}", String::from_utf8_lossy(&out.stderr));
+    String::from_utf8(out.stdout).unwrap().trim().to_owned()
+}
+
+/// A tree in git, with the file above.
+fn tree() -> Tree {
+    let tree = Tree::new();
+    tree.sqlite("CREATE TABLE t (n INTEGER); INSERT INTO t VALUES (1), (2), (3);");
+    tree.write("definitions/sales.yaml", WRITTEN);
+    tree.write(".gitignore", "data/\n*.db*\n");
+    git(&tree, &["init", "-q", "-b", "main"]);
+    git(&tree, &["add", "-A"]);
+    git(&tree, &["-c", "user.name=t", "-c", "user.email=t@t", "commit", "-q", "-m", "Begin"]);
+    tree
+}
+
+fn text(tree: &Tree, path: &str) -> String {
+    std::fs::read_to_string(tree.root().join(path)).unwrap()
+}
+
+#[test]
+fn an_interface_is_made_changed_and_removed() {
+    let tree = tree();
+    let gateway = tree.serve();
+    account(&tree, "ann", "developer", PASSWORD);
+    let ann = Person::log_in(&gateway, "ann");
+    let new = json!({
+        "code": "fresh", "name": "新的", "datasource_id": "lite", "query_template": "SELECT n FROM t\nORDER BY n\n",
+        "visibility": "public", "auth_required": false, "safe_mode": false,
+    });
+    let made = ann.asks("POST", "/api/dataservice/interfaces", &[], &new);
+    assert_eq!(made.status, 201, "{}", made.text());
+    assert_eq!(made.json()["meta"]["file"], "definitions/fresh.yaml");
+    assert_eq!(
+        gateway.get_with("/data-api/fresh", &[]).data().as_array().unwrap().len(),
+        3,
+        "it serves at once"
+    );
+    let file = text(&tree, "definitions/fresh.yaml");
+    assert!(
+        file.starts_with("kind: interface\ncode: fresh\nname: 新的\n")
+            && file.contains("query_template: |\n  SELECT n FROM t\n"),
+        "{file}"
+    );
+    assert_eq!(ann.asks("POST", "/api/dataservice/interfaces", &[], &new).status, 409);
+
+    let shown = ann.gets("/api/dataservice/interfaces/fresh");
+    let tag = shown.header("etag").unwrap().to_owned();
+    let mut changed = shown.data();
+    changed["name"] = "Newer".into();
+    let path = "/api/dataservice/interfaces/fresh";
+    assert_eq!(ann.asks("PUT", path, &[], &changed).status, 428);
+    let put = ann.asks("PUT", path, &[("if-match", &tag)], &changed);
+    assert_eq!(put.status, 200, "{}", put.text());
+    assert!(text(&tree, "definitions/fresh.yaml").contains("\nname: Newer\n"));
+    assert!(
+        !text(&tree, "definitions/fresh.yaml").contains("version"),
+        "what was not written is not written now"
+    );
+    let late = ann.asks("PUT", path, &[("if-match", &tag)], &changed);
+    assert_eq!((late.status, late.code().as_str()), (412, "CONFLICT"), "somebody else was faster");
+    let tag = put.header("etag").unwrap().to_owned();
+    assert_eq!(ann.asks("DELETE", path, &[("if-match", &tag)], &Value::Null).status, 200);
+    assert_eq!(gateway.get("/data-api/fresh").status, 404);
+    assert!(!tree.root().join("definitions/fresh.yaml").exists());
+
+    let log = git(&tree, &["log", "--format=%an|%s"]);
+    assert_eq!(log, "ann|Remove fresh@1.0.0\nann|Change fresh@1.0.0\nann|Add fresh@1.0.0\nt|Begin");
+    assert_eq!(git(&tree, &["status", "--porcelain"]), "");
+}
+
+#[test]
+fn what_a_person_wrote_stays() {
+    let tree = tree();
+    let gateway = tree.serve();
+    let path = "/api/dataservice/interfaces/sales";
+    let token = format!("Bearer {}", gateway.token);
+    let put = |change: &dyn Fn(&mut Value)| {
+        let shown = gateway.admin_get(path);
+        let mut definition = shown.data();
+        change(&mut definition);
+        let headers =
+            [("authorization", token.as_str()), ("if-match", shown.header("etag").unwrap())];
+        let answer = gateway.admin_request("PUT", path, &headers, &definition.to_string());
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    };
+    put(&|definition| definition["rate_limit"]["rps"] = 70.into());
+    assert_eq!(
+        text(&tree, "definitions/sales.yaml"),
+        WRITTEN.replace("rps: 50   # a second", "rps: 70  # a second")
+    );
+    put(&|definition| definition["rate_limit"]["rps"] = 50.into());
+    put(&|definition| {
+        definition.as_object_mut().unwrap().insert("owner".into(), "me".into());
+    });
+    assert_eq!(
+        text(&tree, "definitions/sales.yaml"),
+        WRITTEN.replace("   # a second", "  # a second") + "owner: me\n"
+    );
+    let disabled = gateway.admin_post(&format!("{path}/status"), "{\"status\":\"disabled\"}");
+    assert_eq!(disabled.status, 200, "{}", disabled.text());
+    assert_eq!(gateway.get("/data-api/sales").status, 404);
+    assert!(text(&tree, "definitions/sales.yaml").ends_with("owner: me\nstatus: disabled\n"));
+}
+
+#[test]
+fn what_would_not_load_is_not_written() {
+    let tree = tree();
+    let gateway = tree.serve();
+    let bad = json!({ "code": "bad", "datasource_id": "nowhere", "query_template": "SELECT 1" })
+        .to_string();
+    let refused = gateway.admin_post("/api/dataservice/interfaces", &bad);
+    assert_eq!(refused.status, 400);
+    let problem = &refused.json()["details"][0];
+    assert_eq!(problem["file"], "definitions/bad.yaml");
+    assert!(problem["line"].as_u64().unwrap() > 0 && problem["hint"].is_string(), "{problem}");
+    assert!(!tree.root().join("definitions/bad.yaml").exists());
+    let check = |text: &str| {
+        let body = json!({ "text": text }).to_string();
+        gateway.admin_post("/api/config/check?path=definitions/sales.yaml", &body).data()["problems"].clone()
+    };
+    assert_eq!(check(WRITTEN), json!([]));
+    assert_eq!(check("kind: [")[0]["code"], "YAML_SYNTAX");
+    assert_eq!(check(&WRITTEN.replace("lite", "nowhere"))[0]["line"], 5);
+    assert_eq!(text(&tree, "definitions/sales.yaml"), WRITTEN);
+    for path in [
+        "../x.yaml",
+        "definitions/../../x.yaml",
+        "/etc/x.yaml",
+        "data/x.yaml",
+        "definitions/.x.yaml",
+        "definitions/x.txt",
+    ] {
+        let body = json!({ "text": "kind: role\nname: x\n" }).to_string();
+        let token = format!("Bearer {}", gateway.token);
+        let headers = [("authorization", token.as_str()), ("if-match", "*")];
+        let answer =
+            gateway.admin_request("PUT", &format!("/api/config/file?path={path}"), &headers, &body);
+        assert_eq!(answer.status, 400, "{path}: {}", answer.text());
+    }
+}
+
+#[test]
+fn files_are_edited_as_text() {
+    let tree = tree();
+    let gateway = tree.serve();
+    let file = gateway.admin_get("/api/config/file?path=definitions/sales.yaml");
+    assert_eq!(file.data()["text"], WRITTEN);
+    let tag = file.header("etag").unwrap().to_owned();
+    assert_eq!(file.data()["etag"], tag.as_str());
+    let token = format!("Bearer {}", gateway.token);
+    let write = |path: &str, headers: &[(&str, &str)], text: &str| {
+        let own = [("authorization", token.as_str())];
+        let body = json!({ "text": text, "message": "By hand" }).to_string();
+        gateway.admin_request(
+            "PUT",
+            &format!("/api/config/file?path={path}"),
+            &[&own, headers].concat(),
+            &body,
+        )
+    };
+    let new = WRITTEN.replace("name: Sales", "name: Other");
+    assert_eq!(write("definitions/sales.yaml", &[], &new).status, 428);
+    assert_eq!(write("definitions/sales.yaml", &[("if-match", "\"old\"")], &new).status, 412);
+    let written = write("definitions/sales.yaml", &[("if-match", &tag)], &new);
+    assert_eq!(written.status, 200, "{}", written.text());
+    assert_eq!(text(&tree, "definitions/sales.yaml"), new);
+    assert_eq!(git(&tree, &["log", "-1", "--format=%s %an"]), "By hand admin-token");
+    assert_eq!(
+        write("policies/new/role.yaml", &[], "kind: role\nname: fresh\n").status,
+        200,
+        "a new file in a new folder"
+    );
+    let log = gateway.admin_get("/api/config/log?path=definitions/sales.yaml").data();
+    assert_eq!(log.as_array().unwrap().len(), 2);
+    let config = gateway.admin_get("/api/config").data();
+    assert_eq!(
+        (config["edit"].as_str(), config["git"].as_bool(), config["branch"].as_str()),
+        (Some("direct"), Some(true), Some("main"))
+    );
+}
+
+#[test]
+fn a_change_can_go_to_a_branch_to_be_reviewed() {
+    let tree = tree();
+    let gateway = tree.serve();
+    let new =
+        json!({ "code": "later", "datasource_id": "lite", "query_template": "SELECT 1 AS n" })
+            .to_string();
+    let made =
+        gateway.admin_post("/api/dataservice/interfaces?branch=proposal&message=Please+look", &new);
+    assert_eq!(made.status, 201, "{}", made.text());
+    assert!(!tree.root().join("definitions/later.yaml").exists());
+    assert_eq!(gateway.get("/data-api/later").status, 404);
+    assert_eq!(git(&tree, &["status", "--porcelain"]), "");
+    assert_eq!(
+        git(&tree, &["log", "main..proposal", "--format=%s %an"]),
+        "Please look admin-token"
+    );
+    assert_eq!(
+        git(&tree, &["diff", "--name-status", "main", "proposal"]),
+        "A\tdefinitions/later.yaml"
+    );
+    for branch in ["main", "a..b", "-x"] {
+        assert_eq!(
+            gateway
+                .admin_post(&format!("/api/dataservice/interfaces?branch={branch}"), &new)
+                .status,
+            409,
+            "{branch}"
+        );
+    }
+    git(&tree, &["merge", "-q", "proposal"]);
+    eventually("the merged change serves", || gateway.get("/data-api/later").status == 200);
+}
+
+#[test]
+fn versions_are_copied_and_one_is_the_default() {
+    let tree = tree();
+    let gateway = tree.serve();
+    let post = |path: &str, body: Value| {
+        gateway.admin_post(&format!("/api/dataservice/interfaces/sales/{path}"), &body.to_string())
+    };
+    assert_eq!(post("copy", json!({ "code": "sales", "version": "2.0.0" })).status, 201);
+    assert_eq!(post("copy", json!({ "code": "sales" })).status, 409);
+    assert_eq!(post("copy", json!({ "code": "other", "name": "Other" })).status, 201);
+    assert_eq!(
+        gateway.admin_get("/api/dataservice/interfaces/other").data()["path"],
+        "/data-api/other"
+    );
+    assert_eq!(post("status?version=2.0.0", json!({ "status": "active" })).status, 200);
+    assert_eq!(post("default", json!({ "version": "1.0.0" })).status, 200);
+    let versions = gateway.admin_get("/api/dataservice/interfaces/sales/versions").data();
+    let shown: Vec<(&str, bool)> = versions
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|v| (v["version"].as_str().unwrap(), v["is_default"].as_bool().unwrap()))
+        .collect();
+    assert_eq!(shown, [("1.0.0", true), ("2.0.0", false)]);
+    assert_eq!(post("default", json!({ "version": "2.0.0" })).status, 200);
+    assert!(!text(&tree, "definitions/sales.yaml").contains("default: true"), "one mark at a time");
+    assert_eq!(post("default", json!({ "version": "9.0.0" })).status, 404);
+    let test = json!({ "name": "two rows", "parameters": { "n": 2 }, "expect": { "rows": 2 } });
+    assert_eq!(post("tests?version=1.0.0", test).status, 200);
+    assert!(
+        text(&tree, "definitions/sales.yaml").contains("- name: two rows"),
+        "{}",
+        text(&tree, "definitions/sales.yaml")
+    );
+    assert_eq!(
+        gateway.admin_get("/api/dataservice/interfaces/sales/changes?version=1.0.0").data()[0]["message"],
+        "Add a test to sales@1.0.0"
+    );
+}
+
+#[test]
+fn two_people_edit_one_interface() {
+    let tree = tree();
+    let gateway = tree.serve();
+    for name in ["ann", "bob"] {
+        account(&tree, name, "developer", PASSWORD);
+    }
+    let (ann, bob) = (Person::log_in(&gateway, "ann"), Person::log_in(&gateway, "bob"));
+    let path = "/api/dataservice/interfaces/sales";
+    let seen = ann.gets(path);
+    let tag = seen.header("etag").unwrap();
+    let change = |name: &str| {
+        let mut definition = seen.data();
+        definition["name"] = name.into();
+        definition
+    };
+    let write = |person: &Person<'_>, name: &str| {
+        person.asks("PUT", path, &[("if-match", tag)], &change(name)).status
+    };
+    let answers: Vec<u16> = std::thread::scope(|scope| {
+        let first = scope.spawn(|| write(&ann, "Ann's"));
+        let second = scope.spawn(|| write(&bob, "Bob's"));
+        [first, second].into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    assert!(answers == [200, 412] || answers == [412, 200], "{answers:?}");
+    let author = git(&tree, &["log", "-1", "--format=%an"]);
+    let name = gateway.admin_get(path).data()["name"].as_str().unwrap().to_lowercase();
+    assert!(name.starts_with(&author), "{name} by {author}");
+}
+
+#[test]
+fn editing_can_be_off() {
+    let tree = tree();
+    let gateway = tree.serve_with(&["--edit", "readonly"]);
+    let new = json!({ "code": "x", "datasource_id": "lite", "query_template": "SELECT 1 AS n" })
+        .to_string();
+    let refused = gateway.admin_post("/api/dataservice/interfaces", &new);
+    assert_eq!((refused.status, refused.code().as_str()), (403, "FORBIDDEN"));
+    assert_eq!(gateway.admin_get("/api/config").data()["edit"], "readonly");
+    assert!(!tree.root().join("definitions/x.yaml").exists());
+}
+
+#[test]
+fn without_git_only_files_are_written() {
+    let tree = Tree::new();
+    tree.sqlite("CREATE TABLE t (n INTEGER);");
+    let gateway = tree.serve();
+    let new = json!({ "code": "x", "datasource_id": "lite", "query_template": "SELECT 1 AS n" })
+        .to_string();
+    let made = gateway.admin_post("/api/dataservice/interfaces", &new);
+    assert_eq!((made.status, made.json()["meta"]["commit"].clone()), (201, Value::Null));
+    assert_eq!(gateway.get("/data-api/x").status, 200);
+}
