@@ -9,7 +9,7 @@ use axum::routing::{delete, get, patch, post, put};
 use super::Admin;
 use super::api::{
     accounts, config, consumers, envelope, interfaces, logs, metrics, probes, publish, reload,
-    session, setup, status, tokens,
+    session, setup, sheet, status, tokens, transfer,
 };
 use super::auth::{gate, journal};
 use super::person::require;
@@ -29,6 +29,9 @@ pub fn router(admin: Arc<Admin>) -> Router {
         .route("/api/logs/calls", get(logs::calls))
         .route("/api/config", get(config::show))
         .route("/api/config/log", get(config::log))
+        .route("/api/config/reloads", get(config::reloads))
+        .route("/api/dataservice/export", get(transfer::export))
+        .route("/api/dataservice/interfaces/{code}/sheet", get(sheet::show))
         .route("/api/dataservice/interfaces/{code}/versions", get(interfaces::versions))
         .route("/api/dataservice/interfaces/{code}/changes", get(interfaces::changes));
     // A resource whose reading and changing take different roles has its routes in both groups.
@@ -44,6 +47,7 @@ pub fn router(admin: Arc<Admin>) -> Router {
         .route("/api/dataservice/interfaces/{code}/copy", post(publish::copy))
         .route("/api/dataservice/interfaces/{code}/tests", post(publish::add_test))
         .route("/api/config/check", post(config::check))
+        .route("/api/dataservice/import", post(transfer::import))
         .route("/api/dataservice/interfaces/{code}/test", post(interfaces::test))
         .route("/api/dataservice/interfaces/{code}/explain", post(interfaces::explain))
         .route_layer(least(Role::Developer));

@@ -23,6 +23,7 @@ use crate::live::generation::Generation;
 use crate::query::encode::Format;
 use crate::query::execute::Call;
 use crate::query::params::{self, Input};
+use crate::query::plan::{self, Plan};
 use crate::query::prepare::{Prepared, prepare};
 use crate::query::scope;
 use crate::sql::grammar;
@@ -173,6 +174,19 @@ pub async fn explain(
     explanation.allowed = true;
     explanation.reason = explanation.why(interface);
     explanation
+}
+
+/// The statement that a call would make, and how the database would run it. `None` where the parameters do not fit, or it is not
+/// granted.
+pub async fn plan(
+    generation: &Generation,
+    interface: &Arc<Interface>,
+    principal: &Arc<Principal>,
+    parameters: &Map<String, Value>,
+) -> Option<Plan> {
+    let granted = generation.rights.of(principal, interface, &generation.snapshot.policies).ok()?;
+    let call = call(generation, interface, principal, granted, parameters).ok()?;
+    plan::plan(&call).await.ok()
 }
 
 impl Explanation {

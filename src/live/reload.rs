@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use tokio::runtime::Handle;
 
 use super::generation::Generation;
+use super::history::History;
 use crate::access::mask_key::MaskKey;
 use crate::definitions::compile::compile;
 use crate::definitions::load::{Tree, load_settled};
@@ -28,6 +29,7 @@ pub struct Live {
     mask_key: Arc<MaskKey>,
     current: ArcSwap<Generation>,
     last: Mutex<LastReload>,
+    history: Mutex<History>,
     /// Held while a reload runs; `last` is not, so that it can be read meanwhile.
     reloading: Mutex<()>,
 }
@@ -78,8 +80,10 @@ impl Live {
             mask_key,
             current: ArcSwap::from_pointee(generation),
             last: Mutex::new(last.clone()),
+            history: Mutex::default(),
             reloading: Mutex::new(()),
         };
+        live.history.lock().keep(&tree, &last);
         live.report(&last);
         Ok(live)
     }
@@ -97,6 +101,11 @@ impl Live {
     /// What the last reload did.
     pub fn last(&self) -> LastReload {
         self.last.lock().clone()
+    }
+
+    /// The last reloads, the newest first, with the files that were not as the reload before had found them.
+    pub fn history(&self) -> Vec<(LastReload, Vec<String>)> {
+        self.history.lock().entries().cloned().collect()
     }
 
     /// Loads the tree and swaps it in if it is good. Reloads run one after another.
@@ -152,6 +161,7 @@ impl Live {
             Err(problems) => LastReload::new(tree, false, started, problems),
         };
         self.last.lock().clone_from(&last);
+        self.history.lock().keep(tree, &last);
         self.report(&last);
         last
     }

@@ -6,6 +6,7 @@ pub mod columns;
 pub mod encode;
 pub mod execute;
 pub mod params;
+pub mod plan;
 pub mod prepare;
 pub mod scope;
 pub mod sink;

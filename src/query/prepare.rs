@@ -76,6 +76,17 @@ pub async fn prepare(call: &Call, template: &Template) -> Result<Prepared, Failu
     })
 }
 
+impl Prepared {
+    /// The statement that asks how this one would run; `None` where it may change something, since some databases run what they
+    /// explain.
+    pub fn explained(&self, dialect: Dialect) -> Option<Query> {
+        let word = if dialect == Dialect::Sqlite { "EXPLAIN QUERY PLAN" } else { "EXPLAIN" };
+        let Query { sql, binds, deadline, read_only } = self.query.clone();
+        let sql = format!("{word} {sql}").into();
+        read_only.then_some(Query { sql, binds, deadline, read_only })
+    }
+}
+
 /// Rewrites a statement to what the caller sees, and remembers it for all who see the same.
 async fn rewrite(
     call: &Call,

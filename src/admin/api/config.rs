@@ -19,6 +19,7 @@ use crate::admin::auth::journal::Summary;
 use crate::admin::edit::{self, Author, Change, ChangeError, Mode, Seen, Written, etag};
 use crate::admin::person::Person;
 use crate::definitions::load::load;
+use crate::live::reload::LastReload;
 use crate::observe::code::Code;
 
 /// Commits of one list.
@@ -118,6 +119,16 @@ pub async fn check(
         Ok(Err(error)) => refused(&error),
         Err(_) => failure(Code::InternalError, "The check broke off."),
     }
+}
+
+/// Lists the last reloads, the newest first.
+pub async fn reloads(State(admin): State<Arc<Admin>>) -> Response {
+    let row = |(reload, changed): &(LastReload, Vec<String>)| {
+        let mut row = super::status::last_reload(reload);
+        row["changed"] = json!(changed);
+        row
+    };
+    success(admin.gateway.live.history().iter().map(row).collect(), json!({}))
 }
 
 /// Lists the commits of a file, or of all.

@@ -3,10 +3,13 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::extract::{Path, Query, State};
+use axum::http::{HeaderName, HeaderValue};
 use axum::response::Response;
 use bytes::Bytes;
+use http_body_util::{BodyExt, Limited};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -25,6 +28,9 @@ use crate::gateway::testing::request;
 use crate::live::generation::Generation;
 use crate::observe::code::Code;
 use crate::store::audit::PrincipalKind;
+
+/// Bytes of an answer that a detailed test run shows.
+const MAX_SHOWN_BYTES: usize = 8 << 20;
 
 /// Lists interfaces in pages; `q` searches code and name.
 pub async fn list(
@@ -135,8 +141,50 @@ pub async fn test(
     };
     let request = request(&interface, &question.parameters);
     let run = TestRun { generation, principal, interface };
+    let started = Instant::now();
     let answer = handle(&admin.gateway, request, IpAddr::V4(Ipv4Addr::LOCALHOST), Some(&run)).await;
-    answer.map(axum::body::Body::new)
+    if query.get("detail").is_none_or(|detail| detail != "true") {
+        return answer.map(axum::body::Body::new);
+    }
+    detailed(&run, &question.parameters, answer, started).await
+}
+
+/// A test run with all that helps to understand it.
+async fn detailed(
+    run: &TestRun,
+    parameters: &Map<String, Value>,
+    answer: axum::http::Response<crate::gateway::body::Body>,
+    started: Instant,
+) -> Response {
+    let status = answer.status().as_u16();
+    let header = |(name, value): (&HeaderName, &HeaderValue)| {
+        (name.to_string(), Value::from(String::from_utf8_lossy(value.as_bytes())))
+    };
+    let headers: Map<String, Value> = answer.headers().iter().map(header).collect();
+    let body = Limited::new(answer.into_body(), MAX_SHOWN_BYTES).collect().await;
+    let duration_ms = started.elapsed().as_secs_f64() * 1e3;
+    let Ok(body) = body else {
+        return failure(
+            Code::InvalidParam,
+            "The answer broke off, or is larger than a test run shows.",
+        );
+    };
+    let body = body.to_bytes();
+    let text = || Value::from(String::from_utf8_lossy(&body));
+    let shown = serde_json::from_slice(&body).unwrap_or_else(|_| text());
+    let plan = explain::plan(&run.generation, &run.interface, &run.principal, parameters)
+        .await
+        .unwrap_or_default();
+    let data = json!({
+        "status": status,
+        "headers": headers,
+        "answer": shown,
+        "sql": plan.sql,
+        "binds": plan.binds,
+        "plan": plan.lines,
+        "duration_ms": duration_ms,
+    });
+    success(data, json!({}))
 }
 
 /// Explains what a caller would get of an interface, and why.
@@ -217,7 +265,8 @@ fn find(generation: &Generation, code: &str, version: Option<&String>) -> Option
     generation.snapshot.find(code, version.map(String::as_str)).cloned()
 }
 
-fn definition(interface: &Interface) -> Value {
+/// A definition as people see it: with its version, address and status, written or not.
+pub fn definition(interface: &Interface) -> Value {
     let mut map = without_kind(&interface.source);
     map.entry("version").or_insert_with(|| interface.version.to_string().into());
     map.entry("path").or_insert_with(|| interface.path.clone().into());

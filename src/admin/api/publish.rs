@@ -11,92 +11,18 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::body::Body;
-use super::config::{
-    apply, or_else, precondition_required, read, refused, seen, set_etag, summarised,
-};
+use super::config::{apply, or_else, precondition_required, refused, seen, set_etag, summarised};
 use super::envelope::{conflict, failure, success, with_status};
+use super::located::{Located, of_kind};
 use crate::admin::Admin;
 use crate::admin::edit::{Author, Change, ChangeError, Seen, Written, etag};
 use crate::admin::person::Person;
-use crate::definitions::document;
-use crate::definitions::edit::{EditError, append, remove, replace};
-use crate::definitions::snapshot::Interface;
+use crate::definitions::edit::{append, remove, replace};
 use crate::live::generation::Generation;
 use crate::observe::code::Code;
 
 /// Characters of a code that becomes the name of a file.
 const MAX_NAME_CHARS: usize = 100;
-
-/// A definition where it stands.
-pub struct Located {
-    pub interface: Arc<Interface>,
-    /// Text of the file.
-    pub text: String,
-    /// Of the documents of the file, from 0.
-    index: usize,
-    /// The document as it is written.
-    pub document: Map<String, Value>,
-}
-
-impl Located {
-    /// The interface of this code and version, in its file as it is now.
-    ///
-    /// # Errors
-    /// An answer that says what is missing.
-    pub async fn find(
-        admin: &Arc<Admin>,
-        code: &str,
-        version: Option<&str>,
-    ) -> Result<Self, Response> {
-        let generation = admin.gateway.live.current();
-        let found = generation.snapshot.find(code, version).cloned();
-        let interface =
-            found.ok_or_else(|| failure(Code::NotFound, "There is no such interface."))?;
-        let gone = || conflict(409, "The file has changed; reload the definitions first.");
-        let text = read(admin, &interface.place.file).await.ok_or_else(gone)?;
-        let (documents, _) = document::parse(&interface.place.file, &text);
-        let wanted = interface.version.to_string();
-        let is_it = |document: &Map<String, Value>| {
-            let text = |key: &str| document.get(key).and_then(Value::as_str);
-            text("kind") == Some("interface")
-                && text("code") == Some(code)
-                && text("version").unwrap_or("1.0.0") == wanted
-        };
-        let objects = documents.iter().map(|document| match document.root.to_json() {
-            Value::Object(map) => map,
-            _ => Map::new(),
-        });
-        let found = objects.enumerate().find(|(_, document)| is_it(document));
-        let (index, document) = found.ok_or_else(gone)?;
-        Ok(Self { interface, text, index, document })
-    }
-
-    fn path(&self) -> String {
-        self.interface.place.file.clone()
-    }
-
-    /// The file with another definition in place of this one.
-    fn with(&self, document: &Map<String, Value>) -> Result<String, EditError> {
-        replace(&self.text, self.index, document)
-    }
-
-    /// What a definition means that came without `kind`, and with what the API shows though the file does not say it.
-    fn meant(&self, mut given: Map<String, Value>) -> Map<String, Value> {
-        let shown = [
-            ("version", self.interface.version.to_string()),
-            ("path", self.interface.path.clone()),
-            ("status", "active".to_owned()),
-        ];
-        for (key, value) in shown {
-            if !self.document.contains_key(key)
-                && given.get(key).and_then(Value::as_str) == Some(value.as_str())
-            {
-                given.shift_remove(key);
-            }
-        }
-        of_kind(given)
-    }
-}
 
 /// What goes with every change.
 #[derive(Debug, Default, Deserialize)]
@@ -350,25 +276,7 @@ async fn add(
 ) -> Result<(String, Written), Response> {
     let code = given.get("code").and_then(Value::as_str).unwrap_or_default().to_owned();
     let version = given.get("version").and_then(Value::as_str).unwrap_or("1.0.0").to_owned();
-    let others = versions_of(&admin.gateway.live.current(), &code);
-    if others.contains(&version) {
-        return Err(conflict(409, "There is an interface of this code and version."));
-    }
-    let is_name = |text: &str| {
-        (1..=MAX_NAME_CHARS).contains(&text.len())
-            && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.'))
-            && !text.starts_with('.')
-    };
-    if !(is_name(&code) && is_name(&version)) {
-        let text =
-            "`code` is 1 to 100 letters, digits, `_`, `-` and `.`; `version` is such as 1.0.0.";
-        return Err(failure(Code::InvalidParam, text));
-    }
-    let path = if others.is_empty() {
-        format!("definitions/{code}.yaml")
-    } else {
-        format!("definitions/{code}-{version}.yaml")
-    };
+    let path = place(admin, &code, &version)?;
     let text = append("", &of_kind(given)).map_err(|error| refused(&error.into()))?;
     let change = Change { path: path.clone(), text: Some(text), seen: Seen::Nothing };
     let author = author(person, &note, format!("Add {code}@{version}"));
@@ -379,15 +287,35 @@ async fn add(
     Ok((path, written))
 }
 
+/// The file of a new definition.
+///
+/// # Errors
+/// An answer that says why it can have none.
+pub fn place(admin: &Admin, code: &str, version: &str) -> Result<String, Response> {
+    let others = versions_of(&admin.gateway.live.current(), code);
+    if others.iter().any(|other| other == version) {
+        return Err(conflict(409, "There is an interface of this code and version."));
+    }
+    let is_name = |text: &str| {
+        (1..=MAX_NAME_CHARS).contains(&text.len())
+            && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.'))
+            && !text.starts_with('.')
+    };
+    if !(is_name(code) && is_name(version)) {
+        let text =
+            "`code` is 1 to 100 letters, digits, `_`, `-` and `.`; `version` is such as 1.0.0.";
+        return Err(failure(Code::InvalidParam, text));
+    }
+    Ok(if others.is_empty() {
+        format!("definitions/{code}.yaml")
+    } else {
+        format!("definitions/{code}-{version}.yaml")
+    })
+}
+
 fn versions_of(generation: &Generation, code: &str) -> Vec<String> {
     let own = generation.snapshot.interfaces.iter().filter(|interface| interface.code == code);
     own.map(|interface| interface.version.to_string()).collect()
-}
-
-/// With the kind, which the API leaves out, first.
-fn of_kind(given: Map<String, Value>) -> Map<String, Value> {
-    let kind = ("kind".to_owned(), Value::from("interface"));
-    std::iter::once(kind).chain(given.into_iter().filter(|(key, _)| key != "kind")).collect()
 }
 
 fn author(person: &Person, note: &Note, usual: String) -> Author {

@@ -340,3 +340,97 @@ fn without_git_only_files_are_written() {
     assert_eq!((made.status, made.json()["meta"]["commit"].clone()), (201, Value::Null));
     assert_eq!(gateway.get("/data-api/x").status, 200);
 }
+
+#[test]
+fn definitions_leave_and_come_back() {
+    let tree = tree();
+    let gateway = tree.serve();
+    let json = gateway.admin_get("/api/dataservice/export?format=json&code=sales");
+    assert!(json.header("content-disposition").unwrap().contains("interfaces.json"));
+    assert_eq!(json.json()[0]["code"], "sales");
+    let yaml = gateway.admin_get("/api/dataservice/export?format=yaml").text();
+    assert!(yaml.starts_with("kind: interface\ncode: sales\n"), "{yaml}");
+    assert_eq!(gateway.admin_get("/api/dataservice/export?format=xml").status, 400);
+    let changed = yaml.replace("name: Sales", "name: Imported")
+        + "---\nkind: interface\ncode: more\ndatasource_id: lite\nquery_template: SELECT 1 AS n\n";
+    let imported = gateway.admin_post("/api/dataservice/import", &changed);
+    assert_eq!(imported.data(), json!({ "created": ["more@1.0.0"], "replaced": ["sales@1.0.0"] }));
+    assert_eq!(
+        text(&tree, "definitions/sales.yaml"),
+        WRITTEN.replace("name: Sales", "name: Imported"),
+        "comments stay"
+    );
+    assert_eq!(gateway.get("/data-api/more").status, 200);
+    assert_eq!(
+        git(&tree, &["log", "-1", "--name-only", "--format=%s"]),
+        "Import 2 interfaces\n\ndefinitions/more.yaml\ndefinitions/sales.yaml"
+    );
+    let half = "[{\"code\":\"a\",\"datasource_id\":\"lite\",\"query_template\":\"SELECT 1 AS n\"},{\"code\":\"b\",\"datasource_id\":\"none\"}]";
+    assert_eq!(gateway.admin_post("/api/dataservice/import", half).status, 400);
+    assert!(!tree.root().join("definitions/a.yaml").exists(), "all or none");
+    for bad in ["", "[", "7", "kind: role\nname: x\n"] {
+        assert_eq!(gateway.admin_post("/api/dataservice/import", bad).status, 400, "{bad}");
+    }
+}
+
+#[test]
+fn a_test_run_tells_how_its_answer_came_about() {
+    let tree = tree();
+    let gateway = tree.serve();
+    let path = "/api/dataservice/interfaces/sales/test";
+    let run = gateway.admin_post(&format!("{path}?detail=true"), "{\"n\":2}").data();
+    assert_eq!(
+        (run["status"].as_u64(), run["answer"]["data"].as_array().map(Vec::len)),
+        (Some(200), Some(2))
+    );
+    assert!(run["sql"].as_str().unwrap().contains("WHERE n <= ?1"), "{run}");
+    assert_eq!(run["binds"], json!([2]));
+    assert!(run["plan"].to_string().contains("SCAN t"), "{run}");
+    assert!(run["duration_ms"].as_f64().unwrap() > 0.0);
+    let refused = gateway.admin_post(&format!("{path}?detail=true"), "{\"n\":\"x\"}").data();
+    assert_eq!(
+        (refused["status"].as_u64(), refused["answer"]["code"].as_str()),
+        (Some(400), Some("INVALID_PARAM"))
+    );
+}
+
+#[test]
+fn a_definition_has_a_sheet_for_people() {
+    let tree = tree();
+    let gateway = tree.serve();
+    let path = "/api/dataservice/interfaces/sales/sheet";
+    let sheet = gateway.admin_get(path);
+    assert!(sheet.header("content-disposition").unwrap().contains("sales.xlsx"));
+    assert!(sheet.body.starts_with(b"PK"));
+    assert_eq!(gateway.admin_get("/api/dataservice/interfaces/none/sheet").status, 404);
+}
+
+#[test]
+fn reloads_are_remembered_with_what_had_changed() {
+    let tree = tree();
+    let gateway = tree.serve();
+    tree.write("definitions/sales.yaml", "kind: [");
+    eventually("the broken file is seen", || {
+        gateway.admin_get("/api/status").data()["last_reload"]["ok"] == false
+    });
+    tree.write("definitions/sales.yaml", WRITTEN);
+    eventually("the mended file is seen", || {
+        gateway.admin_get("/api/status").data()["last_reload"]["ok"] == true
+    });
+    let reloads = gateway.admin_get("/api/config/reloads").data();
+    let shown: Vec<(bool, Value)> = reloads
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|r| (r["ok"].as_bool().unwrap(), r["changed"].clone()))
+        .collect();
+    assert_eq!(
+        shown,
+        [
+            (true, json!(["definitions/sales.yaml"])),
+            (false, json!(["definitions/sales.yaml"])),
+            (true, json!([]))
+        ]
+    );
+    assert_eq!(reloads[1]["problems"][0]["code"], "YAML_SYNTAX");
+}

@@ -69,6 +69,8 @@ fn settings_that_cannot_be_taken_are_named() {
         (vec!["serve", "--root", root, "--trusted-networks", "here"], "here"),
         (vec!["serve", "--root", root, "--tls-cert", "a.pem"], "tls_cert"),
         (vec!["serve", "--root", root, "--log-format", "xml"], "xml"),
+        (vec!["serve", "--root", root, "--audit-durability", "disk"], "disk"),
+        (vec!["serve", "--root", root, "--edit", "maybe"], "maybe"),
         (vec!["serve", "--root", root, "--store-url", "oracle://x/y"], "oracle"),
         (vec!["serve", "--root", root, "--listen", "nonsense"], "nonsense"),
     ] {

@@ -202,6 +202,7 @@ fn a_successor_that_dies_half_way_changes_nothing() {
     let tree = audited();
     let mut gateway = tree.serve_with(&DRAIN);
     let socket = tree.root().join("data/upgrade.sock");
+    eventually("successors can ask", || socket.exists());
     assert_eq!(fs::metadata(&socket).unwrap().permissions().mode() & 0o777, 0o600);
     // It has got the descriptors, and dies before it serves.
     let mut dying = UnixStream::connect(&socket).unwrap();
