@@ -13,6 +13,7 @@ use crate::store::Store;
 pub mod api;
 pub mod auth;
 pub mod edit;
+pub mod page;
 pub mod router;
 pub mod token;
 

@@ -6,7 +6,7 @@ use axum::Router;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{delete, get, patch, post, put};
 
-use super::Admin;
+use super::{Admin, page};
 use super::api::{
     accounts, config, consumers, envelope, interfaces, logs, metrics, probes, publish, reload,
     session, setup, sheet, status, tokens, transfer,
@@ -80,9 +80,7 @@ pub fn router(admin: Arc<Admin>) -> Router {
         .route("/metrics", get(metrics::render))
         .merge(api)
         .merge(open)
-        .fallback(|| async {
-            envelope::failure(Code::NotFound, "There is nothing at this address.")
-        })
+        .fallback_service(get(page::show))
         .method_not_allowed_fallback(|| async {
             envelope::with_status(
                 405,

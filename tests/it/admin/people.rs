@@ -5,7 +5,7 @@ use std::process::Stdio;
 
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Tidegate, Tree, tidegate};
+use crate::support::{Answer, Tidegate, Tree, eventually, tidegate};
 
 const PASSWORD: &str = "correct horse battery";
 
@@ -74,6 +74,7 @@ fn the_first_account_is_made_by_the_link_that_the_start_prints() {
         gateway.admin_request("GET", "/api/setup", &[], "").data(),
         json!({ "needed": true })
     );
+    eventually("the link is printed", || gateway.log().contains("/#/setup?token="));
     let log = gateway.log();
     let token = log.split("/#/setup?token=").nth(1).unwrap();
     let token: String =
