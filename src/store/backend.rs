@@ -18,9 +18,10 @@ pub(super) type Pool = sqlx::SqlitePool;
 pub(super) type Row = sqlx::sqlite::SqliteRow;
 
 /// Every schema change, in order: version, name, text. A released one never changes.
-const MIGRATIONS: [(i64, &str, &str); 2] = [
+const MIGRATIONS: [(i64, &str, &str); 3] = [
     (1, "audit", include_str!("migrations/0001_audit.sql")),
     (2, "key_use", include_str!("migrations/0002_key_use.sql")),
+    (4, "queries", include_str!("migrations/0004_queries.sql")),
 ];
 
 /// How long a statement waits for a lock that another process holds.

@@ -1,4 +1,5 @@
-//! The appliance's own state, in a database of its own: the audit trail, and when keys were last used.
+//! The appliance's own state, in a database of its own: the audit trail, the queries that people ran, and when keys were
+//! last used.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -7,10 +8,12 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 pub mod audit;
 mod backend;
 mod key_use;
+mod queries;
 mod role;
 
 pub use audit::{AuditEntry, AuditFilter, AuditLog, AuditRecord};
 pub use key_use::KeyUse;
+pub use queries::{QueryFilter, QueryRun, QueryState};
 pub use role::Role;
 
 /// An open store. Cloning shares the connections.
