@@ -4,18 +4,30 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Instant;
 
+use self::running::Running;
 use crate::definitions::secret::SecretText;
 use crate::gateway::Gateway;
+use crate::observe::history::History;
+use crate::observe::host::Host;
+use crate::store::Store;
 
 pub mod api;
 pub mod person;
 pub mod router;
+pub mod running;
 pub mod token;
 
 /// What the admin address works with.
 #[derive(Debug)]
 pub struct Admin {
     pub gateway: Arc<Gateway>,
+    pub store: Store,
+    /// Queries by hand.
+    pub running: Running,
+    /// The last hour of the interfaces.
+    pub history: Arc<History>,
+    /// The machine.
+    pub host: Host,
     pub token: SecretText,
     pub started: Instant,
     /// The process is stopping: `/readyz` says so before anything else changes.

@@ -7,9 +7,12 @@ use axum::extract::{Request, State};
 use axum::http::header::AUTHORIZATION;
 use axum::middleware::{self, Next};
 use axum::response::Response;
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 
-use super::api::{consumers, envelope, interfaces, metrics, probes, reload, status};
+use super::api::{
+    consumers, datasources, envelope, interfaces, metrics, monitor, probes, query, query_log,
+    reload, status,
+};
 use super::person::{Person, require};
 use super::{Admin, token};
 use crate::observe::code::Code;
@@ -20,27 +23,12 @@ const TOKEN_NAME: &str = "admin-token";
 
 /// The admin address.
 pub fn router(admin: Arc<Admin>) -> Router {
-    let viewers = Router::new()
-        .route("/api/status", get(status::show))
-        .route("/api/consumers", get(consumers::list))
-        .route("/api/dataservice/interfaces", get(interfaces::list))
-        .route("/api/dataservice/interfaces/{code}", get(interfaces::show));
-    let developers = Router::new()
-        .route("/api/dataservice/interfaces/{code}/test", post(interfaces::test))
-        .route("/api/dataservice/interfaces/{code}/explain", post(interfaces::explain))
-        .route_layer(middleware::from_fn_with_state(Role::Developer, require));
-    let operators = Router::new()
-        .route("/api/reload", post(reload::run))
-        .route_layer(middleware::from_fn_with_state(Role::Operator, require));
-    let api = viewers
-        .merge(developers)
-        .merge(operators)
-        .route_layer(middleware::from_fn_with_state(admin.clone(), authenticate));
+    let authenticate = middleware::from_fn_with_state(admin.clone(), authenticate);
     Router::new()
         .route("/livez", get(probes::live))
         .route("/readyz", get(probes::ready))
         .route("/metrics", get(metrics::render))
-        .merge(api)
+        .merge(api().route_layer(authenticate))
         .fallback(|| async {
             envelope::failure(Code::NotFound, "There is nothing at this address.")
         })
@@ -51,6 +39,38 @@ pub fn router(admin: Arc<Admin>) -> Router {
             )
         })
         .with_state(admin)
+}
+
+/// What is below `/api/`, for a [`Person`] who is known already.
+pub fn api() -> Router<Arc<Admin>> {
+    let viewers = Router::new()
+        .route("/api/status", get(status::show))
+        .route("/api/consumers", get(consumers::list))
+        .route("/api/dataservice/interfaces", get(interfaces::list))
+        .route("/api/dataservice/interfaces/{code}", get(interfaces::show))
+        .route("/api/datasources", get(datasources::list))
+        .route("/api/datasources/{id}/databases", get(datasources::databases))
+        .route("/api/datasources/{id}/tables", get(datasources::tables))
+        .route("/api/datasources/{id}/tables/{name}", get(datasources::columns))
+        .route("/api/logs/queries", get(query_log::list))
+        .route("/api/monitor/server", get(monitor::server))
+        .route("/api/monitor/interfaces", get(monitor::interfaces))
+        .route("/api/monitor/traffic", get(monitor::traffic));
+    let developers = Router::new()
+        .route("/api/dataservice/interfaces/{code}/test", post(interfaces::test))
+        .route("/api/dataservice/interfaces/{code}/explain", post(interfaces::explain))
+        .route("/api/datasources/{id}/completion", get(datasources::completion))
+        .route("/api/dataservice/query", post(query::run))
+        .route("/api/dataservice/query/{id}", delete(query::cancel))
+        .route("/api/dataservice/query/explain", post(query::explain))
+        .route("/api/dataservice/query/export", post(query::export))
+        .route("/api/dataservice/query/draft", post(query::draft))
+        .route_layer(middleware::from_fn_with_state(Role::Developer, require));
+    let operators = Router::new()
+        .route("/api/reload", post(reload::run))
+        .route("/api/datasources/{id}/test", post(datasources::test))
+        .route_layer(middleware::from_fn_with_state(Role::Operator, require));
+    viewers.merge(developers).merge(operators)
 }
 
 /// Lets only the admin token through.
