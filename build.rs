@@ -8,8 +8,15 @@ use std::{env, fs, io};
 /// Where the page's sources are.
 const SOURCES: &str = "src/admin/ui";
 /// Of them: what the page is made of.
-const PARTS: [&str; 7] =
-    ["package.json", "package-lock.json", "index.html", "vite.config.ts", "tsconfig.json", "src", "public"];
+const PARTS: [&str; 7] = [
+    "package.json",
+    "package-lock.json",
+    "index.html",
+    "vite.config.ts",
+    "tsconfig.json",
+    "src",
+    "public",
+];
 /// Set, the page is left out.
 const WITHOUT: &str = "TIDEGATE_WITHOUT_UI";
 

@@ -14,6 +14,7 @@ use crate::access::attempts::Attempts;
 use crate::access::mask_key::MaskKey;
 use crate::admin::auth::Auth;
 use crate::admin::edit::Edits;
+use crate::admin::running::Running;
 use crate::admin::{Admin, token};
 use crate::definitions::problem::Problem;
 use crate::gateway::Gateway;
@@ -23,6 +24,8 @@ use crate::live::reload::Live;
 use crate::live::upkeep;
 use crate::live::watch::Watch;
 use crate::observe::Observer;
+use crate::observe::history::{self, History};
+use crate::observe::host::Host;
 use crate::observe::metrics::Metrics;
 use crate::query::cache::AnswerCache;
 use crate::settings::Settings;
@@ -155,10 +158,15 @@ pub fn serve(settings: &Settings, start: Start) -> Result<(), ServeError> {
         settings: open_files::fit(settings.gateway.clone()),
         calls: Calls::new(settings.gateway.max_in_flight),
     });
+    let history = Arc::new(History::default());
+    control.spawn(history::run(history.clone(), gateway.observer.metrics().clone()));
     let admin = Arc::new(Admin {
         gateway: gateway.clone(),
-        token,
         store: store.clone(),
+        running: Running::default(),
+        history,
+        host: Host::new(vec![settings.data_dir.clone()]),
+        token,
         auth,
         edits: Edits::new(settings.edit),
         started,

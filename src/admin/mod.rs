@@ -6,8 +6,11 @@ use std::time::Instant;
 
 use self::auth::Auth;
 use self::edit::Edits;
+use self::running::Running;
 use crate::definitions::secret::SecretText;
 use crate::gateway::Gateway;
+use crate::observe::history::History;
+use crate::observe::host::Host;
 use crate::store::Store;
 
 pub mod api;
@@ -15,6 +18,7 @@ pub mod auth;
 pub mod edit;
 pub mod page;
 pub mod router;
+pub mod running;
 pub mod token;
 
 pub use auth::person;
@@ -23,6 +27,12 @@ pub use auth::person;
 #[derive(Debug)]
 pub struct Admin {
     pub gateway: Arc<Gateway>,
+    /// Queries by hand.
+    pub running: Running,
+    /// The last hour of the interfaces.
+    pub history: Arc<History>,
+    /// The machine.
+    pub host: Host,
     pub token: SecretText,
     pub store: Store,
     pub auth: Auth,

@@ -1,6 +1,9 @@
 //! The admin page: files that `build.rs` has made from `src/admin/ui/`, as they are in the binary.
 
-use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS};
+use axum::http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+    X_FRAME_OPTIONS,
+};
 use axum::http::{HeaderName, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 
@@ -33,7 +36,8 @@ pub async fn show(uri: Uri) -> Response {
     let Ok(at) = FILES.binary_search_by(|(known, _)| (*known).cmp(name)) else {
         return envelope::failure(Code::NotFound, "There is nothing at this address.");
     };
-    let lasts = if name.starts_with(LASTING) { "public, max-age=31536000, immutable" } else { "no-cache" };
+    let lasts =
+        if name.starts_with(LASTING) { "public, max-age=31536000, immutable" } else { "no-cache" };
     answer(media_type(name), lasts, FILES[at].1)
 }
 

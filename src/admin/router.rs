@@ -6,13 +6,13 @@ use axum::Router;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{delete, get, patch, post, put};
 
-use super::{Admin, page};
 use super::api::{
-    accounts, config, consumers, envelope, interfaces, logs, metrics, probes, publish, reload,
-    session, setup, sheet, status, tokens, transfer,
+    accounts, config, consumers, datasources, envelope, interfaces, logs, metrics, monitor, probes,
+    publish, query, query_log, reload, session, setup, sheet, status, tokens, transfer,
 };
 use super::auth::{gate, journal};
 use super::person::require;
+use super::{Admin, page};
 use crate::observe::code::Code;
 use crate::store::Role;
 
@@ -30,6 +30,14 @@ pub fn router(admin: Arc<Admin>) -> Router {
         .route("/api/config", get(config::show))
         .route("/api/config/log", get(config::log))
         .route("/api/config/reloads", get(config::reloads))
+        .route("/api/logs/queries", get(query_log::list))
+        .route("/api/monitor/server", get(monitor::server))
+        .route("/api/monitor/interfaces", get(monitor::interfaces))
+        .route("/api/monitor/traffic", get(monitor::traffic))
+        .route("/api/datasources", get(datasources::list))
+        .route("/api/datasources/{id}/databases", get(datasources::databases))
+        .route("/api/datasources/{id}/tables", get(datasources::tables))
+        .route("/api/datasources/{id}/tables/{name}", get(datasources::columns))
         .route("/api/dataservice/export", get(transfer::export))
         .route("/api/dataservice/interfaces/{code}/sheet", get(sheet::show))
         .route("/api/dataservice/interfaces/{code}/versions", get(interfaces::versions))
@@ -46,6 +54,12 @@ pub fn router(admin: Arc<Admin>) -> Router {
         .route("/api/dataservice/interfaces/{code}/default", post(publish::set_default))
         .route("/api/dataservice/interfaces/{code}/copy", post(publish::copy))
         .route("/api/dataservice/interfaces/{code}/tests", post(publish::add_test))
+        .route("/api/datasources/{id}/completion", get(datasources::completion))
+        .route("/api/dataservice/query", post(query::run))
+        .route("/api/dataservice/query/{id}", delete(query::cancel))
+        .route("/api/dataservice/query/explain", post(query::explain))
+        .route("/api/dataservice/query/export", post(query::export))
+        .route("/api/dataservice/query/draft", post(query::draft))
         .route("/api/config/check", post(config::check))
         .route("/api/dataservice/import", post(transfer::import))
         .route("/api/dataservice/interfaces/{code}/test", post(interfaces::test))
@@ -53,6 +67,7 @@ pub fn router(admin: Arc<Admin>) -> Router {
         .route_layer(least(Role::Developer));
     let operators = Router::new()
         .route("/api/reload", post(reload::run))
+        .route("/api/datasources/{id}/test", post(datasources::test))
         .route("/api/logs/operations", get(logs::operations))
         .route("/api/logs/logins", get(logs::logins))
         .route("/api/sessions", get(tokens::sessions))

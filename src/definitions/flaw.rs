@@ -38,7 +38,8 @@ pub fn report(
     None
 }
 
-fn describe(flaw: &Flaw) -> (ProblemCode, String) {
+/// A flaw's code, and the sentence that says it.
+pub fn describe(flaw: &Flaw) -> (ProblemCode, String) {
     match flaw {
         Flaw::Template(reason) => {
             (ProblemCode::TemplateSyntax, format!("The template does not parse: {reason}."))

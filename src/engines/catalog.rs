@@ -6,9 +6,13 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
+use self::rows::Rows;
 use super::registry::Source;
-use super::{Bind, Cell, Column, Dialect, EngineError, Flow, Query, Row, RowSink};
+use super::{Bind, Dialect, EngineError, Query};
 use crate::sql::relation::{ColumnType, Relation, Shape};
+
+pub mod listing;
+mod rows;
 
 /// How long a table is believed to have the columns it had. A table that fails a query is asked for again at once.
 pub const SHAPE_TTL: Duration = Duration::from_mins(1);
@@ -142,7 +146,7 @@ pub async fn shape(
     let query = Query { sql: sql.into(), binds, deadline, read_only: true };
     let (rows, done) = source.run(query, Rows::<6>::up_to(MAX_COLUMNS)).await;
     done?;
-    let shape = shaped(rows.rows, relation, dialect).map(Arc::new);
+    let shape = shaped(rows.texts(), relation, dialect).map(Arc::new);
     source.shapes().learn(relation, shape.clone(), now);
     Ok(shape)
 }
@@ -164,10 +168,11 @@ pub async fn database_functions(
     let query = Query { sql: FUNCTIONS.into(), binds: Vec::new(), deadline, read_only: true };
     let (rows, done) = source.run(query, Rows::<3>::up_to(MAX_FUNCTIONS)).await;
     done?;
-    if rows.rows.len() >= MAX_FUNCTIONS {
+    let rows = rows.texts();
+    if rows.len() >= MAX_FUNCTIONS {
         return Err(EngineError::Value("the database has too many functions".to_owned()));
     }
-    let own = rows.rows.into_iter().map(|[schema, name, is_of_extension]| DatabaseFunction {
+    let own = rows.into_iter().map(|[schema, name, is_of_extension]| DatabaseFunction {
         schema,
         name,
         is_of_extension: is_of_extension == "true",
@@ -214,42 +219,5 @@ fn column_type(kind: &str, dialect: Dialect) -> ColumnType {
             ColumnType::Number
         }
         _ => ColumnType::Other,
-    }
-}
-
-/// Takes rows of so many texts.
-struct Rows<const N: usize> {
-    rows: Vec<[String; N]>,
-    limit: usize,
-}
-
-impl<const N: usize> Rows<N> {
-    fn up_to(limit: usize) -> Self {
-        Self { rows: Vec::new(), limit }
-    }
-}
-
-impl<const N: usize> RowSink for Rows<N> {
-    fn columns(&mut self, columns: &[Column]) -> Result<(), EngineError> {
-        if columns.len() == N {
-            return Ok(());
-        }
-        Err(EngineError::Value(format!("the catalogue has {} columns", columns.len())))
-    }
-
-    fn row<R: Row>(&mut self, row: &R) -> Result<Flow, EngineError> {
-        let mut texts = [const { String::new() }; N];
-        for (i, text) in texts.iter_mut().enumerate() {
-            let mut scratch = String::new();
-            if let Cell::Text(cell) = row.cell(i, &mut scratch)? {
-                cell.clone_into(text);
-            }
-        }
-        self.rows.push(texts);
-        Ok(if self.rows.len() < self.limit { Flow::Continue } else { Flow::Stop })
-    }
-
-    async fn flush(&mut self) -> Flow {
-        Flow::Continue
     }
 }

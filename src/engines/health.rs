@@ -195,8 +195,9 @@ impl Health {
 
     /// Asks for a sign of life; `Timeout` where there is none.
     async fn check(&self) -> Result<(), EngineError> {
-        let check = async { with_engine!(&*self.engine, engine => engine.check().await) };
-        tokio::time::timeout(self.check_limit, check).await.unwrap_or(Err(EngineError::Timeout))
+        let check = async { with_engine!(&*self.engine, engine => engine.log_in().await) };
+        let checked = tokio::time::timeout(self.check_limit, check).await;
+        checked.map_or(Err(EngineError::Timeout), |done| done.map_err(|(_, error)| error))
     }
 
     fn tell(&self, changed: Option<State>, cause: impl FnOnce() -> String) {

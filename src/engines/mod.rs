@@ -14,6 +14,7 @@ mod health;
 mod leftovers;
 pub mod mysql;
 pub mod postgres;
+pub mod reach;
 pub mod registry;
 pub mod sqlite;
 
@@ -43,6 +44,23 @@ pub enum ColumnKind {
     Json,
     /// Only the value tells (SQLite expressions).
     Any,
+}
+
+impl ColumnKind {
+    /// Its name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Boolean => "boolean",
+            Self::Integer => "integer",
+            Self::Number => "number",
+            Self::Text => "text",
+            Self::Date => "date",
+            Self::DateTime => "datetime",
+            Self::Binary => "binary",
+            Self::Json => "json",
+            Self::Any => "any",
+        }
+    }
 }
 
 /// A column of a result.
@@ -179,6 +197,13 @@ pub struct PoolStats {
     pub max: usize,
 }
 
+/// A step of making a connection, after that to its address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LoginStep {
+    Tls,
+    Login,
+}
+
 /// A database kind. Connects lazily, recovers by itself, holds no more than its pool allows. Dropping the future of
 /// `run` cancels the query in the database.
 pub trait Engine: Send + Sync + 'static {
@@ -200,8 +225,8 @@ pub trait Engine: Send + Sync + 'static {
     fn ping(&self, deadline: Instant) -> impl Future<Output = Result<(), EngineError>> + Send;
 
     /// Whether the database gives a sign of life on a connection of its own beside the pool, whose connections may all be
-    /// at work. Bounded by its caller.
-    fn check(&self) -> impl Future<Output = Result<(), EngineError>> + Send;
+    /// at work; else how far that came. Bounded by its caller.
+    fn log_in(&self) -> impl Future<Output = Result<(), (LoginStep, EngineError)>> + Send;
 
     /// Whether `query` would run beside others on one connection.
     fn shares(&self, _query: &Query) -> bool {

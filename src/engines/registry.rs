@@ -12,7 +12,9 @@ use super::any::{AnyEngine, with_engine};
 use super::catalog::Shapes;
 use super::gate::{self, Gate, Pass};
 use super::health::Health;
-use super::{Column, Dialect, Done, Engine, EngineConfig, EngineError, PoolStats, Query, RowSink};
+use super::{
+    Column, Dialect, Done, Engine, EngineConfig, EngineError, LoginStep, PoolStats, Query, RowSink,
+};
 use crate::definitions::problem::{Problem, ProblemCode};
 use crate::definitions::secret::{self, SecretText};
 use crate::definitions::snapshot::Datasource;
@@ -90,6 +92,14 @@ impl Source {
     /// Where it does not.
     pub async fn ping(&self, deadline: Instant) -> Result<(), EngineError> {
         with_engine!(&*self.engine, engine => engine.ping(deadline).await)
+    }
+
+    /// Logs in on a connection of its own, whatever the breaker says. Bounded by its caller.
+    ///
+    /// # Errors
+    /// Where that fails, and at which step.
+    pub async fn log_in(&self) -> Result<(), (LoginStep, EngineError)> {
+        with_engine!(&*self.engine, engine => engine.log_in().await)
     }
 
     /// Its state now, for the scrape.

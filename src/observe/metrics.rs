@@ -122,6 +122,15 @@ impl Metrics {
         self.datasources.lock().retain(|id, _| datasources.contains(id.as_str()));
     }
 
+    /// What `read` makes of each interface, by code and version.
+    pub(super) fn read_interfaces<T>(
+        &self,
+        read: impl Fn(&InterfaceMetrics) -> T,
+    ) -> BTreeMap<(String, String), T> {
+        let interfaces = self.interfaces.lock();
+        interfaces.iter().map(|(key, interface)| (key.clone(), read(interface))).collect()
+    }
+
     pub(super) fn denied(&self, reason: Denial) {
         self.denials[reason.index()].inc();
     }

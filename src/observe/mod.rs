@@ -7,6 +7,8 @@ pub mod connections;
 pub mod event;
 mod exposition;
 mod gauges;
+pub mod history;
+pub mod host;
 pub mod key_sets;
 mod label;
 pub mod log;

@@ -1,8 +1,10 @@
 //! From an interface and its parameters to the bytes of an answer. Knows no HTTP.
 
+pub mod by_hand;
 pub mod cache;
 pub mod cells;
 pub mod columns;
+pub mod draft;
 pub mod encode;
 pub mod execute;
 pub mod params;

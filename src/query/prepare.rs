@@ -11,14 +11,16 @@ use crate::definitions::snapshot::Binding;
 use crate::definitions::spec::interface::QueryType;
 use crate::engines::catalog::{self, DatabaseFunction, SHAPE_TTL};
 use crate::engines::{EngineError, Query};
+use crate::sql::bind::Bind;
 use crate::sql::dialect::Dialect;
 use crate::sql::fragment::Reference;
 use crate::sql::functions;
 use crate::sql::govern::{Reads, Sight};
 use crate::sql::grammar::with_stack;
+use crate::sql::page::{self, Paging};
 use crate::sql::relation::ColumnType;
 use crate::sql::statement::{Slot, Statement, Text, Ungoverned, Values};
-use crate::sql::template::{Flaw, Rendered, Template, TemplateError};
+use crate::sql::template::{Flaw, Name, Options, Rendered, Template, TemplateError};
 use crate::sql::view::View;
 
 /// A statement with its values, ready to run.
@@ -85,6 +87,58 @@ impl Prepared {
         let sql = format!("{word} {sql}").into();
         read_only.then_some(Query { sql, binds, deadline, read_only })
     }
+}
+
+/// A statement that a person wrote by hand, one page of its rows.
+#[derive(Clone, Copy, Debug)]
+pub struct ByHand<'a> {
+    /// SQL in which nothing is left to render.
+    pub text: &'a str,
+    /// Values of the `:name`s.
+    pub values: &'a [(String, Bind)],
+    /// From 1.
+    pub page: u64,
+    /// Rows of a page; one more is asked for.
+    pub page_size: u64,
+    /// Stands before the statement: what explains it.
+    pub prefix: &'a str,
+    pub dialect: Dialect,
+    pub deadline: Instant,
+}
+
+/// Prepares a statement that a person wrote by hand, which safe mode must let through. It sees what its datasource sees: on a
+/// governed one it is only for those who may see everything.
+///
+/// # Errors
+/// The first flaw of the statement.
+pub fn by_hand(hand: &ByHand<'_>) -> Result<Query, TemplateError> {
+    let name = |name: &str, value: &Bind| Name {
+        name: name.to_owned(),
+        is_array: matches!(value, Bind::Array(_)),
+        is_closed: false,
+        samples: Vec::new(),
+    };
+    let int = |n: u64| Bind::Int(i64::try_from(n).unwrap_or(i64::MAX));
+    // No statement can write these two names.
+    let own = [("\u{1}page", int(hand.page)), ("\u{1}size", int(hand.page_size))];
+    let page = hand.values.len();
+    let given = hand.values.iter().map(|(key, value)| name(key, value));
+    let options = Options {
+        dialect: hand.dialect,
+        names: given.chain(own.iter().map(|(key, value)| name(key, value))).collect(),
+        is_safe: true,
+        is_procedure: false,
+        paging: Paging::Added { page, size: page + 1, count: false },
+        is_governed: false,
+    };
+    let statement = page::build(hand.text, &options, None)?;
+    let values = hand.values.iter().map(|(_, value)| value.clone());
+    let names: Vec<Bind> = values.chain(own.into_iter().map(|(_, value)| value)).collect();
+    let values = Values { names: &names, rendered: &[], grants: &[] };
+    let (sql, binds) = statement.query.bind(&values);
+    let sql = if hand.prefix.is_empty() { sql } else { format!("{}{sql}", hand.prefix).into() };
+    // Nobody knows how long it runs, so it shares a connection with nobody.
+    Ok(Query { sql, binds, deadline: hand.deadline, read_only: false })
 }
 
 /// Rewrites a statement to what the caller sees, and remembers it for all who see the same.

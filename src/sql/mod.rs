@@ -19,5 +19,6 @@ pub mod relation;
 pub mod safety;
 pub mod statement;
 pub mod template;
+pub mod text;
 pub mod view;
 pub mod walk;

@@ -18,10 +18,11 @@ pub(super) type Pool = sqlx::SqlitePool;
 pub(super) type Row = sqlx::sqlite::SqliteRow;
 
 /// Every schema change, in order: version, name, text. A released one never changes.
-const MIGRATIONS: [(i64, &str, &str); 3] = [
+const MIGRATIONS: [(i64, &str, &str); 4] = [
     (1, "audit", include_str!("migrations/0001_audit.sql")),
     (2, "key_use", include_str!("migrations/0002_key_use.sql")),
     (3, "accounts", include_str!("migrations/0003_accounts.sql")),
+    (4, "queries", include_str!("migrations/0004_queries.sql")),
 ];
 
 /// How long a statement waits for a lock that another process holds.

@@ -1,4 +1,5 @@
-//! The appliance's own state, in a database of its own: the audit trail, when keys were last used, people and what they did.
+//! The appliance's own state, in a database of its own: the audit trail, when keys were last used, people, what they did and the
+//! queries that they ran.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,6 +10,7 @@ pub mod audit;
 mod backend;
 mod journal;
 mod key_use;
+mod queries;
 mod role;
 mod sessions;
 
@@ -16,6 +18,7 @@ pub use accounts::{Account, AccountChange, Changed};
 pub use audit::{AuditEntry, AuditFilter, AuditLog, AuditRecord};
 pub use journal::{JournalFilter, Login, MAX_PAGE, Operation};
 pub use key_use::KeyUse;
+pub use queries::{QueryFilter, QueryRun, QueryState};
 pub use role::Role;
 pub use sessions::{ApiToken, NewSession, Session};
 

@@ -2,5 +2,5 @@
 
 mod api;
 mod metrics;
-mod people;
+pub mod people;
 mod publish;

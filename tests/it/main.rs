@@ -5,6 +5,7 @@
 
 mod access;
 mod admin;
+mod admin_workspace;
 mod audit;
 mod bad_input;
 mod binds;

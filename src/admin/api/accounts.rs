@@ -49,7 +49,7 @@ pub async fn list(State(admin): State<Arc<Admin>>) -> Response {
         Ok(accounts) => {
             let rows: Vec<Value> = accounts.iter().map(row).collect();
             let total = rows.len();
-            success(rows.into(), json!({ "total": total }))
+            success(rows, json!({ "total": total }))
         }
         Err(error) => store_failed(&error),
     }

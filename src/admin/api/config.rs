@@ -128,7 +128,7 @@ pub async fn reloads(State(admin): State<Arc<Admin>>) -> Response {
         row["changed"] = json!(changed);
         row
     };
-    success(admin.gateway.live.history().iter().map(row).collect(), json!({}))
+    success(admin.gateway.live.history().iter().map(row).collect::<Vec<_>>(), json!({}))
 }
 
 /// Lists the commits of a file, or of all.
@@ -151,7 +151,7 @@ pub async fn commits(admin: &Arc<Admin>, path: Option<String>) -> Response {
     match found.await {
         Ok(Ok(commits)) => {
             let row = |commit: &edit::Commit| json!({ "commit": commit.id, "author": commit.author, "at": commit.at, "message": commit.message });
-            success(commits.iter().map(row).collect(), json!({}))
+            success(commits.iter().map(row).collect::<Vec<_>>(), json!({}))
         }
         Ok(Err(error)) => refused(&error),
         Err(_) => failure(Code::InternalError, "The log cannot be read."),

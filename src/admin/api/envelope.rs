@@ -2,15 +2,34 @@
 
 use axum::Json;
 use axum::http::StatusCode;
+use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::observe::code::Code;
 use crate::store::StoreError;
 
+/// The envelope of an answer that is well.
+#[derive(Serialize)]
+struct Envelope<T> {
+    code: &'static str,
+    message: &'static str,
+    success: bool,
+    data: T,
+    meta: Value,
+}
+
 /// An answer that is well.
-pub fn success(data: Value, meta: Value) -> Response {
-    Json(json!({ "code": "OK", "message": "OK", "success": true, "data": data, "meta": meta }))
+pub fn success(data: impl Serialize, meta: Value) -> Response {
+    let code = Code::Ok.as_str();
+    Json(Envelope { code, message: code, success: true, data, meta }).into_response()
+}
+
+/// A text as a file to keep.
+pub fn download(file: &str, media_type: &'static str, body: Vec<u8>) -> Response {
+    let disposition = format!("attachment; filename=\"{file}\"");
+    ([(CONTENT_TYPE, media_type.to_owned()), (CONTENT_DISPOSITION, disposition)], body)
         .into_response()
 }
 

@@ -87,7 +87,7 @@ pub async fn versions(State(admin): State<Arc<Admin>>, Path(code): Path<String>)
     if rows.is_empty() {
         return failure(Code::NotFound, "There is no such interface.");
     }
-    success(rows.into(), json!({}))
+    success(rows, json!({}))
 }
 
 /// Lists the commits of the file that a version stands in.

@@ -155,7 +155,7 @@ impl<'a> Asked<'a> {
         if !self.is_csv {
             let seen = u64::from(self.offset()) + rows.len() as u64;
             let meta = json!({ "page": self.page, "pageSize": self.size, "total": total, "hasNext": seen < total });
-            return success(rows.into(), meta);
+            return success(rows, meta);
         }
         let file = format!("attachment; filename=\"{name}.csv\"");
         let headers =

@@ -39,7 +39,7 @@ pub async fn list(
     match admin.store.tokens(&person.username).await {
         Ok(tokens) => {
             let rows: Vec<Value> = tokens.iter().map(row).collect();
-            success(rows.into(), json!({}))
+            success(rows, json!({}))
         }
         Err(error) => store_failed(&error),
     }
@@ -123,7 +123,7 @@ pub async fn sessions(
                     })
                 })
                 .collect();
-            success(rows.into(), json!({}))
+            success(rows, json!({}))
         }
         Err(error) => store_failed(&error),
     }

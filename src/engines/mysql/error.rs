@@ -1,8 +1,8 @@
 //! What the driver's errors mean: to the caller, and for the connection they happened on.
 
-use mysql_async::{DriverError, Error};
+use mysql_async::{DriverError, Error, IoError};
 
-use crate::engines::EngineError;
+use crate::engines::{EngineError, LoginStep};
 
 /// What can be done with a connection after a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,6 +90,16 @@ impl Failure {
 /// access denied (1045), unknown database (1049), too many connections (1040).
 pub(super) fn unavailable(error: &Error) -> EngineError {
     EngineError::Unavailable(error.to_string())
+}
+
+/// The step at which a connection to the server failed.
+pub(super) fn login_step(error: &Error) -> LoginStep {
+    match error {
+        Error::Io(IoError::Tls(_)) | Error::Driver(DriverError::NoClientSslFlagFromServer) => {
+            LoginStep::Tls
+        }
+        _ => LoginStep::Login,
+    }
 }
 
 const TOO_MANY_CONNECTIONS: u16 = 1040;

@@ -16,7 +16,8 @@ use mysql_async::{BinaryProtocol, QueryResult};
 use tokio::time::{timeout, timeout_at};
 
 use super::{
-    Column, Done, Engine, EngineConfig, EngineError, Flow, PoolStats, Query, RowSink, leftovers,
+    Column, Done, Engine, EngineConfig, EngineError, Flow, LoginStep, PoolStats, Query, RowSink,
+    leftovers,
 };
 use decode::{DecodedRow, Shape};
 use error::{After, Failure};
@@ -30,6 +31,8 @@ mod error;
 mod json;
 mod pool;
 mod session;
+
+pub(super) use session::DEFAULT_PORT;
 
 /// Rows that are read and thrown away after a stop, for the connection to be used again.
 const REST_ROWS_MAX: usize = 64;
@@ -238,8 +241,8 @@ impl Engine for MySql {
         within(deadline, self.ask_somewhere(None, deadline)).await.map(drop)
     }
 
-    async fn check(&self) -> Result<(), EngineError> {
-        self.pool.check().await
+    async fn log_in(&self) -> Result<(), (LoginStep, EngineError)> {
+        self.pool.log_in().await
     }
 
     fn stats(&self) -> PoolStats {

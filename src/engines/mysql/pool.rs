@@ -14,9 +14,9 @@ use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 use tokio::time::{timeout, timeout_at};
 
-use super::error::unavailable;
+use super::error::{login_step, unavailable};
 use super::session::{self, Open, Session};
-use crate::engines::{EngineConfig, EngineError, PoolStats};
+use crate::engines::{EngineConfig, EngineError, LoginStep, PoolStats};
 
 /// Most connections beside the pool, for what cannot wait for a place in it: cancelling, asking about a procedure's
 /// columns.
@@ -122,15 +122,15 @@ impl Pool {
     /// Connects beside the pool, and says goodbye. Bounded by the caller alone.
     ///
     /// # Errors
-    /// [`EngineError::Unavailable`] where that fails.
-    pub async fn check(&self) -> Result<(), EngineError> {
+    /// [`EngineError::Unavailable`] where that fails, and at which step.
+    pub async fn log_in(&self) -> Result<(), (LoginStep, EngineError)> {
         let checking = async {
             let mut conn = Conn::new(self.options.clone()).await?;
             conn.ping().await?;
             conn.disconnect().await
         };
         let checked = on_runtime(self.runtime.as_ref(), checking).await;
-        checked.map_err(|error| unavailable(&error))
+        checked.map_err(|error| (login_step(&error), unavailable(&error)))
     }
 
     async fn in_time<T>(

@@ -25,7 +25,7 @@ const SERVER_PACKET_BYTES: usize = 1 << 24;
 const IDLE_MARGIN: Duration = Duration::from_mins(1);
 /// Silence after which the system probes whether the server is still there.
 const KEEPALIVE: Duration = Duration::from_secs(30);
-const DEFAULT_PORT: u16 = 3306;
+pub(in crate::engines) const DEFAULT_PORT: u16 = 3306;
 /// Modes in which the server reads quotes, backslashes or NOT in another way than statements are checked for, and those
 /// that bring such modes with them. A name that holds another one stands before it.
 const ODD_SQL_MODES: [&str; 11] = [

@@ -15,9 +15,9 @@ use super::address::Address;
 use super::error;
 use super::statements::{Prepared, Statements};
 use super::tls;
-use crate::engines::{EngineConfig, EngineError};
+use crate::engines::{EngineConfig, EngineError, LoginStep};
 
-const DEFAULT_PORT: u16 = 5432;
+pub(in crate::engines) const DEFAULT_PORT: u16 = 5432;
 
 /// The session parameter that holds the server's version, such as `15.4 (Debian)`.
 const VERSION: &str = "server_version";
@@ -66,13 +66,19 @@ impl Connector {
         })
     }
 
+    async fn open(&self) -> Result<Connection, EngineError> {
+        self.log_in().await.map_err(|(_, error)| error)
+    }
+
     /// Tries the addresses of the host one after the other, for as long as the caller waits.
     ///
     /// # Errors
-    /// [`EngineError::Unavailable`], whatever the reason.
-    pub(super) async fn open(&self) -> Result<Connection, EngineError> {
+    /// [`EngineError::Unavailable`], whatever the reason, and the step at which the last address failed.
+    pub(super) async fn log_in(&self) -> Result<Connection, (LoginStep, EngineError)> {
         let (host, port) = (&self.config.host, self.config.port.unwrap_or(DEFAULT_PORT));
-        let unknown = |reason: String| EngineError::Unavailable(format!("{host}: {reason}"));
+        let unknown = |reason: String| {
+            (LoginStep::Login, EngineError::Unavailable(format!("{host}: {reason}")))
+        };
         let addresses = Address::resolve(host, port).await.map_err(|e| unknown(e.to_string()))?;
         let mut failure = unknown("no address".into());
         for address in addresses {
@@ -84,22 +90,22 @@ impl Connector {
         Err(failure)
     }
 
-    async fn open_at(&self, address: Address) -> Result<Connection, EngineError> {
+    async fn open_at(&self, address: Address) -> Result<Connection, (LoginStep, EngineError)> {
+        let failed = |e: tokio_postgres::Error| (error::login_step(&e), error::unavailable(&e));
         let runtime = self.runtime();
         let mut config = self.driver_config();
         if let Some(ip) = address.ip() {
             config.hostaddr(ip);
         }
-        let (client, driver, version) = if let Some(tls) = self.tls()? {
+        let tls = self.tls().map_err(|error| (LoginStep::Tls, error))?;
+        let (client, driver, version) = if let Some(tls) = tls {
             config.ssl_mode(SslMode::Require);
-            let (client, driver) =
-                config.connect(tls.clone()).await.map_err(|e| error::unavailable(&e))?;
+            let (client, driver) = config.connect(tls.clone()).await.map_err(failed)?;
             let version = major_version(driver.parameter(VERSION));
             (client, runtime.spawn(drive(driver)).abort_handle(), version)
         } else {
             config.ssl_mode(SslMode::Disable);
-            let (client, driver) =
-                config.connect(NoTls).await.map_err(|e| error::unavailable(&e))?;
+            let (client, driver) = config.connect(NoTls).await.map_err(failed)?;
             let version = major_version(driver.parameter(VERSION));
             (client, runtime.spawn(drive(driver)).abort_handle(), version)
         };

@@ -3,7 +3,7 @@
 use tokio_postgres::Error;
 use tokio_postgres::error::{DbError, Severity, SqlState};
 
-use crate::engines::EngineError;
+use crate::engines::{EngineError, LoginStep};
 
 /// What became of the connection and the query when a driver call failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +44,14 @@ pub(super) fn is_statement_timeout(error: &Error) -> bool {
     error.as_db_error().is_some_and(|db| {
         *db.code() == SqlState::QUERY_CANCELED && db.message().contains("statement timeout")
     })
+}
+
+/// What the driver says of a handshake that failed, before the cause; its kinds have no other name.
+const TLS_FAILED: &str = "error performing TLS handshake";
+
+/// The step at which a connection to the server failed.
+pub(super) fn login_step(error: &Error) -> LoginStep {
+    if error.to_string().starts_with(TLS_FAILED) { LoginStep::Tls } else { LoginStep::Login }
 }
 
 /// An error of a session that could not be had, or was lost.

@@ -12,7 +12,9 @@ use self::error::Trouble;
 use self::pool::Pool;
 use self::run::Run;
 use self::slots::{Need, STUCK, Share};
-use super::{Column, Done, Engine, EngineConfig, EngineError, PoolStats, Query, RowSink};
+use super::{
+    Column, Done, Engine, EngineConfig, EngineError, LoginStep, PoolStats, Query, RowSink,
+};
 
 mod address;
 mod bind;
@@ -26,6 +28,8 @@ mod run;
 mod slots;
 mod statements;
 mod tls;
+
+pub(super) use connection::DEFAULT_PORT;
 
 /// A datasource of the kind `postgres`. Connects with the first query.
 pub struct Postgres {
@@ -109,10 +113,10 @@ impl Engine for Postgres {
         self.ask(None, deadline).await.map(drop)
     }
 
-    async fn check(&self) -> Result<(), EngineError> {
-        let connection = self.pool.connector.open().await?;
+    async fn log_in(&self) -> Result<(), (LoginStep, EngineError)> {
+        let connection = self.pool.connector.log_in().await?;
         let alive = connection.client.check_connection().await;
-        alive.map_err(|failure| error::unavailable(&failure))
+        alive.map_err(|failure| (LoginStep::Login, error::unavailable(&failure)))
     }
 
     fn shares(&self, query: &Query) -> bool {

@@ -17,7 +17,9 @@ use std::time::Instant;
 use self::cancel::Cancel;
 use self::pool::Pool;
 use self::session::Session;
-use super::{Column, Done, Engine, EngineConfig, EngineError, PoolStats, Query, RowSink};
+use super::{
+    Column, Done, Engine, EngineConfig, EngineError, LoginStep, PoolStats, Query, RowSink,
+};
 
 /// A SQLite database. Does nothing until it is used; its threads end when it is dropped.
 pub struct Sqlite {
@@ -63,7 +65,7 @@ impl Engine for Sqlite {
     }
 
     /// A file has no life of its own: only a query tells.
-    async fn check(&self) -> Result<(), EngineError> {
+    async fn log_in(&self) -> Result<(), (LoginStep, EngineError)> {
         Ok(())
     }
 
