@@ -277,7 +277,7 @@ fn invite(settings: &Settings, admin: &Admin) {
             );
         }
         Err(error) => {
-            tracing::warn!(%error, "no link for the first account: use `tidegate admin create`")
+            tracing::warn!(%error, "no link for the first account: use `tidegate admin create`");
         }
     }
 }

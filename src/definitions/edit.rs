@@ -289,10 +289,9 @@ fn comment(line: &str) -> Option<&str> {
     for (at, c) in line.char_indices() {
         match quote {
             Some(open) if c == open => quote = None,
-            Some(_) => {}
             None if matches!(c, '"' | '\'') => quote = Some(c),
             None if c == '#' && before.is_whitespace() => return Some(line[at..].trim_end()),
-            None => {}
+            _ => {}
         }
         before = c;
     }

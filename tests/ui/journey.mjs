@@ -7,12 +7,16 @@ import { test } from 'node:test'
 import { browser, eventually, gateway, shoot } from './harness.mjs'
 
 const PASSWORD = 'correct horse battery'
-const CODE = 'big_stores'
+const CODE = 'stores_of_region'
+/** The demo's key, which everybody knows. */
+const KEY = 'tidegate-demo-key'
 
 const at = await gateway()
 const { page, wrong, close } = await browser()
 const by = (id) => page.getByTestId(id)
 const go = async (path) => {
+  // The same address with another hash would be the same page.
+  await page.goto('about:blank')
   await page.goto(`${at.admin}/#${path}`)
   await page.waitForLoadState('networkidle')
 }
@@ -28,6 +32,7 @@ test('the first account is made by the link that the start printed', async () =>
 
 test('a wrong password is refused in words, the right one lets in', async () => {
   await go('/')
+  await by('user-menu').click()
   await by('logout').click()
   await by('login-username').waitFor()
   await by('login-username').fill('ann')
@@ -38,6 +43,99 @@ test('a wrong password is refused in words, the right one lets in', async () => 
   await by('login-password').fill(PASSWORD)
   await by('login-submit').click()
   await by('nav-overview').waitFor()
+})
+
+test('a query becomes an interface, which answers at once', async () => {
+  await go('/query')
+  await by('query-datasource').click()
+  await page.getByRole('option', { name: 'dw_readonly' }).click()
+  await by('query-editor').locator('.ace_content').click()
+  await page.keyboard.type('SELECT store_id, name FROM stores WHERE region = :region ORDER BY store_id')
+  await page.keyboard.press('Escape')
+  await by('query-param-add-region').click()
+  await by('query-param-region').fill('华东')
+  await by('query-run').click()
+  await by('result-table').waitFor()
+  assert.equal(await page.getByText('上海南京路店').count(), 1)
+  await shoot(page, 'zh-query-result')
+  await by('query-save-as-interface').click()
+  await by('draft-code').fill(CODE)
+  await by('draft-name').fill('大区门店')
+  await by('draft-go').click()
+  await by('editor-save').waitFor()
+  await eventually('the draft has no problems', () => by('editor-save').isEnabled())
+  await shoot(page, 'zh-draft')
+  await by('editor-save').click()
+  await eventually('the file is written', () => at.git('log', '-1', '--format=%an %s').startsWith('ann Add'))
+  // It is a draft until somebody makes it active.
+  await go(`/interfaces/${CODE}`)
+  await by(`interface-more-${CODE}`).click()
+  await by('interface-to-active').click()
+  const yes = page.locator('.el-message-box .el-button--primary')
+  if (await yes.isVisible({ timeout: 1_000 }).catch(() => false)) await yes.click()
+  await eventually('it answers', async () => {
+    const answer = await fetch(`${at.data}/data-api/${CODE}?region=${encodeURIComponent('华东')}`, { headers: { 'X-API-Key': KEY } })
+    return answer.status === 200 && (await answer.json()).data.length === 5
+  })
+})
+
+test('the call stands in the log and in the figures', async () => {
+  await go('/logs/calls')
+  await by('log-code').fill(CODE)
+  await by('log-search').click()
+  await by('log-table').getByText(CODE).first().waitFor()
+  await shoot(page, 'zh-calls-found')
+  await go('/logs/queries')
+  await by('log-table').getByText('SELECT store_id').first().waitFor()
+  await go('/logs/operations')
+  await by('log-table').getByText('/api/dataservice/interfaces').first().waitFor()
+  await eventually('the figures have it', async () => {
+    await go('/monitor')
+    return (await by('figures-table').getByText(CODE).count()) > 0
+  }, 40_000)
+  await go('/')
+  await page.waitForTimeout(500)
+  await shoot(page, 'zh-overview-busy')
+})
+
+test('a broken file shows its problem, and mended it serves again', async () => {
+  const file = join(at.root, 'definitions/sales_daily_summary.yaml')
+  const text = readFileSync(file, 'utf8')
+  writeFileSync(file, text.replace('datasource_id: dw_readonly', 'datasource_id: nowhere'))
+  await eventually('the problem is on the page', async () => {
+    await go('/config')
+    return (await page.getByText('nowhere').count()) > 0
+  })
+  await shoot(page, 'zh-config-problem')
+  writeFileSync(file, text)
+  await eventually('it is gone', async () => {
+    await go('/config')
+    return (await by('problems').count()) === 0 || (await page.getByText('nowhere').count()) === 0
+  })
+})
+
+test('a field edited in the form changes one line of the file', async () => {
+  const file = join(at.root, 'definitions/sales_daily_summary.yaml')
+  const before = readFileSync(file, 'utf8')
+  await go('/interfaces/sales_daily_summary/edit')
+  await by('editor-name').fill('每天的销售')
+  await eventually('it can be saved', () => by('editor-save').isEnabled())
+  await by('editor-save').click()
+  await eventually('the file has it', () => readFileSync(file, 'utf8') !== before)
+  assert.equal(readFileSync(file, 'utf8'), before.replace('name: 每日销售汇总', 'name: 每天的销售'))
+  assert.equal(at.git('status', '--porcelain'), '')
+})
+
+test('an interface is tried with a form made of its parameters', async () => {
+  await go('/interfaces/sales_daily_summary?tab=test')
+  if (!(await by('test-run').count())) await page.getByRole('tab', { name: /试运行/ }).click()
+  await by('param-startDate').locator('input').or(page.locator('input[data-testid=param-startDate]')).first().fill('2025-01-01')
+  await by('param-endDate').locator('input').or(page.locator('input[data-testid=param-endDate]')).first().fill('2025-01-31')
+  await page.keyboard.press('Escape')
+  await by('test-run').click()
+  await by('test-result').waitFor()
+  await page.waitForTimeout(300)
+  await shoot(page, 'zh-test-run')
 })
 
 test('pages stand in both languages', async () => {

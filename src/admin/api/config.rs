@@ -28,7 +28,7 @@ const MAX_COMMITS: usize = 100;
 /// What a file is to hold.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Text {
+pub struct Writing {
     text: String,
     #[serde(default)]
     message: String,
@@ -79,7 +79,7 @@ pub async fn write(
     Extension(person): Extension<Person>,
     Query(query): Query<HashMap<String, String>>,
     headers: HeaderMap,
-    Body(body): Body<Text>,
+    Body(body): Body<Writing>,
 ) -> Response {
     let path = query.get("path").cloned().unwrap_or_default();
     let seen = match seen(&headers) {
@@ -109,7 +109,7 @@ pub async fn write(
 pub async fn check(
     State(admin): State<Arc<Admin>>,
     Query(query): Query<HashMap<String, String>>,
-    Body(body): Body<Text>,
+    Body(body): Body<Writing>,
 ) -> Response {
     let path = query.get("path").cloned().unwrap_or_default();
     let change = Change { path, text: Some(body.text), seen: Seen::Any };

@@ -276,7 +276,7 @@ async fn add(
 ) -> Result<(String, Written), Response> {
     let code = given.get("code").and_then(Value::as_str).unwrap_or_default().to_owned();
     let version = given.get("version").and_then(Value::as_str).unwrap_or("1.0.0").to_owned();
-    let path = place(admin, &code, &version)?;
+    let path = place(admin, &code, &version).map_err(|response| *response)?;
     let text = append("", &of_kind(given)).map_err(|error| refused(&error.into()))?;
     let change = Change { path: path.clone(), text: Some(text), seen: Seen::Nothing };
     let author = author(person, &note, format!("Add {code}@{version}"));
@@ -291,10 +291,11 @@ async fn add(
 ///
 /// # Errors
 /// An answer that says why it can have none.
-pub fn place(admin: &Admin, code: &str, version: &str) -> Result<String, Response> {
+pub fn place(admin: &Admin, code: &str, version: &str) -> Result<String, Box<Response>> {
     let others = versions_of(&admin.gateway.live.current(), code);
     if others.iter().any(|other| other == version) {
-        return Err(conflict(409, "There is an interface of this code and version."));
+        let refused = conflict(409, "There is an interface of this code and version.");
+        return Err(Box::new(refused));
     }
     let is_name = |text: &str| {
         (1..=MAX_NAME_CHARS).contains(&text.len())
@@ -304,7 +305,7 @@ pub fn place(admin: &Admin, code: &str, version: &str) -> Result<String, Respons
     if !(is_name(code) && is_name(version)) {
         let text =
             "`code` is 1 to 100 letters, digits, `_`, `-` and `.`; `version` is such as 1.0.0.";
-        return Err(failure(Code::InvalidParam, text));
+        return Err(Box::new(failure(Code::InvalidParam, text)));
     }
     Ok(if others.is_empty() {
         format!("definitions/{code}.yaml")

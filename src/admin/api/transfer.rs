@@ -118,7 +118,7 @@ pub async fn import(
         } else {
             let path = match place(&admin, &code, &version) {
                 Ok(path) => path,
-                Err(response) => return response,
+                Err(response) => return *response,
             };
             created.push(label);
             let (_, text) = files.entry(path).or_insert((Seen::Nothing, String::new()));
