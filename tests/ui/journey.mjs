@@ -18,7 +18,7 @@ const go = async (path) => {
   // The same address with another hash would be the same page.
   await page.goto('about:blank')
   await page.goto(`${at.admin}/#${path}`)
-  await page.waitForLoadState('networkidle')
+  await by('nav-overview').or(by('login-username')).first().waitFor()
 }
 process.on('exit', () => void at.stop())
 
@@ -91,7 +91,8 @@ test('the call stands in the log and in the figures', async () => {
   await by('log-table').getByText('/api/dataservice/interfaces').first().waitFor()
   await eventually('the figures have it', async () => {
     await go('/monitor')
-    return (await by('figures-table').getByText(CODE).count()) > 0
+    await page.getByRole('tab').last().click()
+    return by('figures-table').getByText(CODE).first().waitFor({ timeout: 2_000 }).then(() => true, () => false)
   }, 40_000)
   await go('/')
   await page.waitForTimeout(500)
@@ -104,13 +105,14 @@ test('a broken file shows its problem, and mended it serves again', async () => 
   writeFileSync(file, text.replace('datasource_id: dw_readonly', 'datasource_id: nowhere'))
   await eventually('the problem is on the page', async () => {
     await go('/config')
-    return (await page.getByText('nowhere').count()) > 0
+    return page.getByText('nowhere').first().waitFor({ timeout: 2_000 }).then(() => true, () => false)
   })
   await shoot(page, 'zh-config-problem')
   writeFileSync(file, text)
   await eventually('it is gone', async () => {
     await go('/config')
-    return (await by('problems').count()) === 0 || (await page.getByText('nowhere').count()) === 0
+    await by('file-tree').waitFor()
+    return (await page.getByText('nowhere').count()) === 0
   })
 })
 
@@ -123,15 +125,15 @@ test('a field edited in the form changes one line of the file', async () => {
   await by('editor-save').click()
   await eventually('the file has it', () => readFileSync(file, 'utf8') !== before)
   assert.equal(readFileSync(file, 'utf8'), before.replace('name: 每日销售汇总', 'name: 每天的销售'))
-  assert.equal(at.git('status', '--porcelain'), '')
+  await eventually('and git too', () => at.git('log', '-1', '--format=%an') === 'ann' && at.git('status', '--porcelain') === '')
 })
 
 test('an interface is tried with a form made of its parameters', async () => {
   await go('/interfaces/sales_daily_summary?tab=test')
-  if (!(await by('test-run').count())) await page.getByRole('tab', { name: /试运行/ }).click()
-  await by('param-startDate').locator('input').or(page.locator('input[data-testid=param-startDate]')).first().fill('2025-01-01')
-  await by('param-endDate').locator('input').or(page.locator('input[data-testid=param-endDate]')).first().fill('2025-01-31')
-  await page.keyboard.press('Escape')
+  for (const [name, day] of [['startDate', '2025-01-01'], ['endDate', '2025-01-31']]) {
+    await page.locator(`#p-${name}`).fill(day)
+    await page.keyboard.press('Enter')
+  }
   await by('test-run').click()
   await by('test-result').waitFor()
   await page.waitForTimeout(300)
@@ -147,7 +149,8 @@ test('pages stand in both languages', async () => {
   for (const language of ['zh', 'en']) {
     for (const [name, path] of Object.entries(pages)) {
       await go(path)
-      await page.waitForTimeout(300)
+      // Charts and tables take a moment.
+      await page.waitForTimeout(700)
       assert.equal(await by('state-failed').count(), 0, `${language} ${name}: ${await page.locator('main').innerText().catch(() => '')}`)
       await shoot(page, `${language}-${name}`)
     }
