@@ -1,0 +1,97 @@
+// Definitions as YAML: finding one in its file, writing it anew for a preview, values as text and back.
+import { CORE_SCHEMA, dump, load } from 'js-yaml'
+import type { Definition, Json } from './types'
+
+// Dates stay texts, as they are to the appliance.
+const YAML = { schema: CORE_SCHEMA }
+
+export const toYaml = (value: unknown): string => (value === undefined ? '' : dump(value, { ...YAML, lineWidth: 110, noRefs: true }))
+export const fromYaml = (text: string): unknown => load(text, YAML)
+
+interface Part {
+  start: number
+  lines: string[]
+}
+
+function parts(text: string): Part[] {
+  const all: Part[] = [{ start: 0, lines: [] }]
+  text.split('\n').forEach((line, index) => {
+    if (/^---(\s|$)/.test(line)) all.push({ start: index + 1, lines: [] })
+    else all.at(-1)?.lines.push(line)
+  })
+  return all
+}
+
+function parsed(part: Part): Definition | null {
+  try {
+    const value = fromYaml(part.lines.join('\n'))
+    return typeof value === 'object' && value !== null && 'code' in value ? (value as Definition) : null
+  } catch {
+    return null
+  }
+}
+
+/** Which document of a file has a version of a code. */
+export function locate(text: string, code: string, version?: string): number {
+  return parts(text).findIndex((part) => {
+    const one = parsed(part)
+    return one?.code === code && (!version || String(one.version ?? '1.0.0') === version)
+  })
+}
+
+/** The definition in a document, or null while it does not parse. */
+export function read(text: string, at: number): Definition | null {
+  const part = parts(text)[at]
+  return part ? parsed(part) : null
+}
+
+/** The file with one document written anew. Its comments are lost here; the server keeps them. */
+export function replaced(text: string, at: number, one: Definition): string {
+  const all = parts(text)
+  const part = all[at]
+  if (!part) return toYaml({ kind: 'interface', ...one })
+  const lead = at === 0 ? part.lines.slice(0, part.lines.findIndex((line) => line.trim() !== '' && !line.startsWith('#'))) : []
+  part.lines = [...lead, ...toYaml({ kind: 'interface', ...one }).trimEnd().split('\n'), '']
+  return all.map((each) => each.lines.join('\n').trimEnd()).filter((each, index) => index > 0 || each).join('\n---\n').concat('\n')
+}
+
+const isEmpty = (value: unknown): boolean =>
+  value === undefined || value === null || value === '' || (Array.isArray(value) && value.length === 0) || (typeof value === 'object' && Object.keys(value).length === 0)
+const same = (a: unknown, b: unknown) => JSON.stringify(a) === JSON.stringify(b)
+
+function trimmed<V extends object>(value: V): V {
+  return Object.fromEntries(Object.entries(value).filter(([, each]) => each !== undefined && each !== '' && each !== null)) as V
+}
+
+const SMALL = ['rate_limit', 'cache', 'pagination', 'cors', 'total'] as const
+
+/** What a form left empty is not written, unless the file had it so. */
+export function clean(form: Definition, before: Definition | null): Definition {
+  const one = JSON.parse(JSON.stringify(form)) as Definition
+  delete one.is_default
+  for (const key of SMALL) {
+    const value = one[key]
+    if (typeof value === 'object' && value !== null && !same(value, before?.[key])) one[key] = trimmed(value) as never
+  }
+  if (one.parameters) one.parameters = one.parameters.map(trimmed)
+  if (one.fields) one.fields = one.fields.map(trimmed)
+  for (const key of Object.keys(one)) if (isEmpty(one[key]) && !same(one[key], before?.[key])) delete one[key]
+  return one
+}
+
+/** A default or an example as it stands in a field. */
+export function toText(value: unknown): string {
+  if (value === undefined) return ''
+  return typeof value === 'string' ? value : JSON.stringify(value)
+}
+
+/** And back, by the type of its parameter; what does not fit stays text, and the check names it. */
+export function toValue(text: string, type = 'string'): Json | undefined {
+  if (text === '') return undefined
+  if (type === 'string' || type === 'date' || type === 'datetime') return text
+  try {
+    return fromYaml(text) as Json
+  } catch {
+    return text
+  }
+}

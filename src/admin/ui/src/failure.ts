@@ -1,0 +1,72 @@
+// Failures as sentences, and the short messages of the page.
+import { ElMessage } from 'element-plus/es/components/message/index.mjs'
+import { ElMessageBox } from 'element-plus/es/components/message-box/index.mjs'
+import { ApiError } from './api'
+import { t } from './i18n'
+import type { Detail } from './types'
+
+export interface Failure {
+  title: string
+  details: string[]
+  status: number
+}
+
+function line(detail: Detail | string): string {
+  if (typeof detail === 'string') return detail
+  const place = detail.file ? `${detail.file}:${detail.line ?? 1}` : detail.field
+  const what = [detail.message ?? detail.error, detail.hint].filter(Boolean).join(' — ')
+  return place ? `${place}: ${what}` : what
+}
+
+export function explain(error: unknown): Failure {
+  if (error instanceof ApiError) {
+    let title = error.message || t('error.status', { status: error.status })
+    if (error.code === 'UNREACHABLE') title = t('error.unreachable')
+    if (error.code === 'UNREADABLE') title = t('error.unreadable')
+    if (error.retryAfter) title += ` ${t('error.retry', { seconds: error.retryAfter })}`
+    // A detail that only says the title again helps nobody.
+    const details = error.details.filter((one) => one.hint || (one.message ?? one.error) !== error.message)
+    return { title, details: details.map(line), status: error.status }
+  }
+  return { title: error instanceof Error ? error.message : String(error), details: [], status: 0 }
+}
+
+export const isAbort = (error: unknown): boolean => error instanceof DOMException && error.name === 'AbortError'
+
+export function complain(error: unknown): void {
+  if (isAbort(error) || (error instanceof ApiError && error.status === 401)) return
+  const { title, details } = explain(error)
+  ElMessage({ type: 'error', message: [title, ...details].join('\n'), duration: 8000, showClose: true, customClass: 'message-lines' })
+}
+
+export function tell(message: string): void {
+  ElMessage({ type: 'success', message, duration: 3000 })
+}
+
+/** Asks before something that cannot be taken back. */
+export async function sure(message: string, action: string, danger = true): Promise<boolean> {
+  try {
+    await ElMessageBox.confirm(message, action, {
+      confirmButtonText: action,
+      cancelButtonText: t('common.cancel'),
+      type: danger ? 'warning' : 'info',
+      confirmButtonClass: danger ? 'el-button--danger' : '',
+      customClass: 'confirm',
+    })
+    return true
+  } catch {
+    return false
+  }
+}
+
+/** Does it, says so, and complains where it fails; true where it went well. */
+export async function attempt(act: () => Promise<unknown>, done?: string): Promise<boolean> {
+  try {
+    await act()
+    if (done) tell(done)
+    return true
+  } catch (error) {
+    complain(error)
+    return false
+  }
+}

@@ -1,0 +1,64 @@
+// The pages and their addresses; who is not logged in is sent to the login page and brought back.
+import { watch } from 'vue'
+import { createRouter, createWebHashHistory, type RouteRecordRaw } from 'vue-router'
+import { api, whenUnauthorized } from './api'
+import { locale, t, type Key } from './i18n'
+import { forget, may, resume, session } from './session'
+import type { Role } from './types'
+
+declare module 'vue-router' {
+  interface RouteMeta {
+    /** Without the shell, and without a login. */
+    bare?: boolean
+    title?: Key
+    role?: Role
+    /** The entry of the sidebar that is lit. */
+    nav?: string
+  }
+}
+
+const routes: RouteRecordRaw[] = [
+  { path: '/login', name: 'login', component: () => import('./pages/LoginPage.vue'), meta: { bare: true, title: 'login.title' } },
+  { path: '/setup', name: 'setup', component: () => import('./pages/SetupPage.vue'), meta: { bare: true, title: 'setup.title' } },
+  { path: '/', name: 'overview', component: () => import('./pages/OverviewPage.vue'), meta: { nav: 'overview', title: 'nav.overview' } },
+  { path: '/interfaces', name: 'interfaces', component: () => import('./pages/InterfacesPage.vue'), meta: { nav: 'interfaces', title: 'nav.interfaces' } },
+  { path: '/interfaces/new', name: 'interface-new', component: () => import('./pages/EditorPage.vue'), meta: { nav: 'interfaces', title: 'interfaces.new', role: 'developer' } },
+  { path: '/interfaces/:code', name: 'interface', component: () => import('./pages/InterfacePage.vue'), props: true, meta: { nav: 'interfaces', title: 'nav.interfaces' } },
+  { path: '/interfaces/:code/edit', name: 'interface-edit', component: () => import('./pages/EditorPage.vue'), props: true, meta: { nav: 'interfaces', title: 'common.edit', role: 'developer' } },
+  { path: '/query', name: 'query', component: () => import('./pages/QueryPage.vue'), meta: { nav: 'query', title: 'nav.query', role: 'developer' } },
+  { path: '/datasources', name: 'datasources', component: () => import('./pages/DatasourcesPage.vue'), meta: { nav: 'datasources', title: 'nav.datasources' } },
+  { path: '/datasources/:id', name: 'datasource', component: () => import('./pages/BrowsePage.vue'), props: true, meta: { nav: 'datasources', title: 'nav.datasources' } },
+  { path: '/logs/:kind(calls|queries|operations|logins)?', name: 'logs', component: () => import('./pages/LogsPage.vue'), props: true, meta: { nav: 'logs', title: 'nav.logs' } },
+  { path: '/monitor', name: 'monitor', component: () => import('./pages/MonitorPage.vue'), meta: { nav: 'monitor', title: 'nav.monitor' } },
+  { path: '/people', name: 'people', component: () => import('./pages/PeoplePage.vue'), meta: { nav: 'people', title: 'nav.people' } },
+  { path: '/password', name: 'password', component: () => import('./pages/PasswordPage.vue'), meta: { title: 'password.title' } },
+  { path: '/config', name: 'config', component: () => import('./pages/ConfigPage.vue'), meta: { nav: 'config', title: 'nav.config' } },
+  { path: '/:rest(.*)*', name: 'nowhere', component: () => import('./pages/NowherePage.vue'), meta: { title: 'nowhere.title' } },
+]
+
+export const router = createRouter({
+  history: createWebHashHistory(),
+  routes,
+  scrollBehavior: (_to, _from, saved) => saved ?? { top: 0 },
+})
+
+router.beforeEach(async (to) => {
+  if (to.meta.bare) return true
+  if (!session.value && !(await resume())) {
+    const { needed } = await api.setupNeeded().catch(() => ({ needed: false }))
+    return needed ? { name: 'setup' } : { name: 'login', query: { to: to.fullPath } }
+  }
+  return to.meta.role && !may(to.meta.role) ? { name: 'overview' } : true
+})
+
+watch([router.currentRoute, locale], ([route]) => {
+  const subject = String(route.params.code ?? route.params.id ?? '')
+  const title = route.meta.title ? t(route.meta.title) : ''
+  document.title = [subject, title, t('product')].filter(Boolean).join(' · ')
+})
+
+whenUnauthorized(() => {
+  const here = router.currentRoute.value
+  forget()
+  if (!here.meta.bare) void router.replace({ name: 'login', query: { to: here.fullPath, ended: '1' } })
+})
