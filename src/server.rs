@@ -162,6 +162,7 @@ pub fn serve(settings: &Settings, start: Start) -> Result<(), ServeError> {
     control.spawn(history::run(history.clone(), gateway.observer.metrics().clone()));
     let admin = Arc::new(Admin {
         gateway: gateway.clone(),
+        data_address: data_address(settings),
         store: store.clone(),
         running: Running::default(),
         history,
@@ -266,6 +267,11 @@ fn offer(settings: &Settings, control: &Runtime) -> Option<Offer> {
     }
 }
 
+fn data_address(settings: &Settings) -> String {
+    let scheme = if settings.tls.is_some() { "https" } else { "http" };
+    format!("{scheme}://{}", settings.listen)
+}
+
 /// Says how the first account is made: nobody can log in yet.
 fn invite(settings: &Settings, admin: &Admin) {
     match admin.auth.setup.open() {
@@ -286,9 +292,8 @@ fn invite(settings: &Settings, admin: &Admin) {
 fn announce(settings: &Settings, live: &Live, started: Instant) {
     let generation = live.current();
     let snapshot = &generation.snapshot;
-    let scheme = if settings.tls.is_some() { "https" } else { "http" };
     tracing::info!(
-        data = %format!("{scheme}://{}/data-api", settings.listen),
+        data = %format!("{}/data-api", data_address(settings)),
         admin = %format!("http://{}", settings.admin_listen),
         interfaces = snapshot.interfaces.len(),
         revision = snapshot.revision,

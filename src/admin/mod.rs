@@ -33,6 +33,8 @@ pub struct Admin {
     pub history: Arc<History>,
     /// The machine.
     pub host: Host,
+    /// Where callers call, such as `http://127.0.0.1:8080`.
+    pub data_address: String,
     pub token: SecretText,
     pub store: Store,
     pub auth: Auth,

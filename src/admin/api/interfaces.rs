@@ -10,6 +10,7 @@ use axum::http::{HeaderName, HeaderValue};
 use axum::response::Response;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Limited};
+use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -57,7 +58,23 @@ pub async fn list(
             found.reverse();
         }
     }
-    page::answer(&query, &found, |interface| definition(interface))
+    let root = admin.gateway.live.root();
+    page::answer(&query, &found, |interface| row(interface, &generation, root))
+}
+
+/// A definition in the list: with whether calls without a version get it, and when its file was written, unless it says so itself.
+fn row(interface: &Interface, generation: &Generation, root: &std::path::Path) -> Value {
+    let usual = find(generation, &interface.code, None);
+    let written = || {
+        let modified = std::fs::metadata(root.join(&interface.place.file)).ok()?.modified().ok()?;
+        Timestamp::try_from(modified).ok().map(|at| at.to_string())
+    };
+    let mut row = definition(interface);
+    row["is_default"] = usual.is_some_and(|usual| usual.version == interface.version).into();
+    if row.get("updated_at").is_none() {
+        row["updated_at"] = written().into();
+    }
+    row
 }
 
 /// What an interface is sorted by: the text of one of its members.

@@ -38,6 +38,7 @@ pub async fn calls(
         interface: asked.text("code"),
         principal: asked.text("principal"),
         request_id: asked.text("request_id"),
+        text: asked.text("q"),
         is_failed,
         from: asked.from,
         to: asked.to,

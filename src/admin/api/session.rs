@@ -50,16 +50,16 @@ pub async fn open(
     }
     let (ip, now) = (peer.ip().to_canonical(), Instant::now());
     let Credentials { username, password } = given;
-    let attempt = |is_ok: bool, reason: &str| Login {
+    let failed = |reason: &str| Login {
         at: Timestamp::now(),
         username: username.clone(),
         ip: ip.to_string(),
         user_agent: user_agent(&headers),
-        is_ok,
+        is_ok: false,
         reason: reason.to_owned(),
     };
     if let Some(wait) = admin.auth.lockout.wait(&username, ip, now) {
-        note(&admin, attempt(false, "locked")).await;
+        note(&admin, failed("locked")).await;
         let seconds = wait.as_secs() + 1;
         let text = format!("Too many failed logins: try again in {seconds} seconds.");
         let mut response = failure(Code::RateLimited, &text);
@@ -76,11 +76,10 @@ pub async fn open(
     let is_right = admin.auth.passwords.is_right(password, kept).await;
     let account = account.filter(|account| is_right && !account.is_disabled);
     let Some(account) = account else {
-        note(&admin, attempt(false, if is_right { "disabled" } else { "wrong" })).await;
+        note(&admin, failed(if is_right { "disabled" } else { "wrong" })).await;
         return failure(Code::Unauthorized, "The name or the password is not right.");
     };
     admin.auth.lockout.succeeded(&username);
-    note(&admin, attempt(true, "")).await;
     begin(&admin, &account, &ip.to_string(), &headers).await
 }
 
@@ -91,6 +90,15 @@ pub async fn begin(admin: &Admin, account: &Account, ip: &str, headers: &HeaderM
         return failure(Code::InternalError, "The system gives no random bytes.");
     };
     let user_agent = user_agent(headers);
+    let login = Login {
+        at: Timestamp::now(),
+        username: account.username.clone(),
+        ip: ip.to_owned(),
+        user_agent: user_agent.clone(),
+        is_ok: true,
+        reason: String::new(),
+    };
+    note(admin, login).await;
     let expires_at = Timestamp::now() + SESSION_IDLE;
     let session = NewSession {
         id: &id,

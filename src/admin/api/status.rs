@@ -34,6 +34,7 @@ pub async fn show(State(admin): State<Arc<Admin>>) -> Response {
     let data = json!({
         "version": env!("CARGO_PKG_VERSION"),
         "uptime_seconds": admin.started.elapsed().as_secs(),
+        "data_address": admin.data_address,
         "draining": admin.is_draining.load(Relaxed),
         "revision": snapshot.revision,
         "hash": snapshot.hash,

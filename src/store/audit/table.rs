@@ -27,6 +27,8 @@ pub struct AuditFilter {
     pub from: Option<Timestamp>,
     /// Calls that came in before this time.
     pub to: Option<Timestamp>,
+    /// Somewhere in request id, interface, path, parameters, caller, address or error, whatever the case.
+    pub text: Option<String>,
     /// Whether the call failed.
     pub is_failed: Option<bool>,
     /// Only entries older than the entry with this id: the last one of the page before.
@@ -35,8 +37,16 @@ pub struct AuditFilter {
 
 impl AuditFilter {
     fn condition(&self, query: &mut QueryBuilder<Db>) {
-        let Self { interface, principal, code, request_id, is_failed, from, to, before_id } = self;
+        let Self { interface, principal, code, request_id, text, is_failed, from, to, before_id } =
+            self;
         query.push(" WHERE 1 = 1");
+        if let Some(text) = text {
+            query.push(
+                " AND instr(lower(request_id || ' ' || interface || ' ' || path || ' ' || coalesce(params, '') || ' ' || \
+                 principal || ' ' || coalesce(ip, '') || ' ' || coalesce(error, '')), ",
+            );
+            query.push_bind(text.to_lowercase()).push(") > 0");
+        }
         if let Some(is_failed) = is_failed {
             query.push(if *is_failed { " AND code <> 'OK'" } else { " AND code = 'OK'" });
         }
