@@ -7,8 +7,9 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::{delete, get, patch, post, put};
 
 use super::api::{
-    accounts, config, consumers, datasources, envelope, interfaces, logs, metrics, monitor, probes,
-    publish, query, query_log, reload, session, setup, sheet, status, tokens, transfer,
+    accounts, config, consumers, datasources, envelope, interfaces, logs, metrics, monitor,
+    openapi, probes, publish, query, query_log, reload, session, setup, sheet, status, tokens,
+    transfer,
 };
 use super::auth::{gate, journal};
 use super::person::require;
@@ -24,6 +25,7 @@ pub fn router(admin: Arc<Admin>) -> Router {
         .route("/api/session/password", put(session::set_password))
         .route("/api/tokens", get(tokens::list).post(tokens::create))
         .route("/api/tokens/{id}", delete(tokens::remove))
+        .route("/api/openapi.json", get(openapi::show))
         .route("/api/status", get(status::show))
         .route("/api/consumers", get(consumers::list))
         .route("/api/logs/calls", get(logs::calls))

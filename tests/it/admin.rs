@@ -2,5 +2,6 @@
 
 mod api;
 mod metrics;
+mod openapi;
 pub mod people;
 mod publish;

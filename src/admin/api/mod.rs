@@ -11,6 +11,7 @@ pub mod located;
 pub mod logs;
 pub mod metrics;
 pub mod monitor;
+pub mod openapi;
 pub mod page;
 pub mod probes;
 pub mod publish;
