@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use axum::extract::{Query, State};
+use axum::extract::{FromRequestParts, Query, State};
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
+use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
@@ -20,16 +21,9 @@ const PAGE_SIZE: u32 = 50;
 const MAX_PAGE_SIZE: u32 = 1_000;
 
 /// Calls of interfaces, as the audit keeps them.
-pub async fn calls(
-    State(admin): State<Arc<Admin>>,
-    Query(query): Query<HashMap<String, String>>,
-) -> Response {
-    let asked = match Asked::of(&query) {
-        Ok(asked) => asked,
-        Err(text) => return failure(Code::InvalidParam, &text),
-    };
-    let is_failed = match query.get("state").map(String::as_str) {
-        None | Some("") => None,
+pub async fn calls(State(admin): State<Arc<Admin>>, asked: Asked) -> Response {
+    let is_failed = match asked.text("state").as_deref() {
+        None => None,
         Some("ok") => Some(false),
         Some("failed") => Some(true),
         Some(_) => return failure(Code::InvalidParam, "`state` is `ok` or `failed`."),
@@ -54,14 +48,7 @@ pub async fn calls(
 }
 
 /// Requests of the admin API that changed something.
-pub async fn operations(
-    State(admin): State<Arc<Admin>>,
-    Query(query): Query<HashMap<String, String>>,
-) -> Response {
-    let asked = match Asked::of(&query) {
-        Ok(asked) => asked,
-        Err(text) => return failure(Code::InvalidParam, &text),
-    };
+pub async fn operations(State(admin): State<Arc<Admin>>, asked: Asked) -> Response {
     match admin.store.operations(&asked.journal()).await {
         Ok((rows, total)) => {
             asked.answer("operations", rows.iter().map(operation).collect(), total)
@@ -71,14 +58,7 @@ pub async fn operations(
 }
 
 /// Attempts to log in.
-pub async fn logins(
-    State(admin): State<Arc<Admin>>,
-    Query(query): Query<HashMap<String, String>>,
-) -> Response {
-    let asked = match Asked::of(&query) {
-        Ok(asked) => asked,
-        Err(text) => return failure(Code::InvalidParam, &text),
-    };
+pub async fn logins(State(admin): State<Arc<Admin>>, asked: Asked) -> Response {
     match admin.store.logins(&asked.journal()).await {
         Ok((rows, total)) => asked.answer("logins", rows.iter().map(login).collect(), total),
         Err(error) => store_failed(&error),
@@ -86,21 +66,28 @@ pub async fn logins(
 }
 
 /// What every log is asked with.
-pub struct Asked<'a> {
-    query: &'a HashMap<String, String>,
-    pub from: Option<Timestamp>,
-    pub to: Option<Timestamp>,
+pub struct Asked {
+    query: HashMap<String, String>,
+    from: Option<Timestamp>,
+    to: Option<Timestamp>,
     page: u32,
     size: u32,
     is_csv: bool,
 }
 
-impl<'a> Asked<'a> {
+impl<S: Send + Sync> FromRequestParts<S> for Asked {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Response> {
+        let query = Query::from_request_parts(parts, state).await;
+        let Query(query) = query.map_err(IntoResponse::into_response)?;
+        Self::of(query).map_err(|text| failure(Code::InvalidParam, &text))
+    }
+}
+
+impl Asked {
     /// Takes the query of an address.
-    ///
-    /// # Errors
-    /// What is wrong with it.
-    pub fn of(query: &'a HashMap<String, String>) -> Result<Self, String> {
+    fn of(query: HashMap<String, String>) -> Result<Self, String> {
         let time = |name: &str| match query.get(name).filter(|text| !text.is_empty()) {
             None => Ok(None),
             Some(text) => {
@@ -115,28 +102,24 @@ impl<'a> Asked<'a> {
                 number.ok_or_else(|| format!("`{name}` is a whole number from 1."))
             }
         };
-        Ok(Self {
-            query,
-            from: time("from")?,
-            to: time("to")?,
-            page: number("page", 1)?,
-            size: number("pageSize", PAGE_SIZE)?.min(MAX_PAGE_SIZE),
-            is_csv: query.get("format").is_some_and(|format| format == "csv"),
-        })
+        let (from, to) = (time("from")?, time("to")?);
+        let (page, size) = (number("page", 1)?, number("pageSize", PAGE_SIZE)?.min(MAX_PAGE_SIZE));
+        let is_csv = query.get("format").is_some_and(|format| format == "csv");
+        Ok(Self { query, from, to, page, size, is_csv })
     }
 
     /// A filter of the address, where it says something.
-    pub fn text(&self, name: &str) -> Option<String> {
+    fn text(&self, name: &str) -> Option<String> {
         self.query.get(name).filter(|text| !text.is_empty()).cloned()
     }
 
     /// Rows to pass over; a download begins at the first.
-    pub fn offset(&self) -> u32 {
+    fn offset(&self) -> u32 {
         if self.is_csv { 0 } else { (self.page - 1).saturating_mul(self.size) }
     }
 
     /// Rows to read.
-    pub fn limit(&self) -> u32 {
+    fn limit(&self) -> u32 {
         if self.is_csv { MAX_PAGE } else { self.size }
     }
 
@@ -152,7 +135,7 @@ impl<'a> Asked<'a> {
     }
 
     /// Answers with rows, which all have the same members, as a page or as a file of this name.
-    pub fn answer(&self, name: &str, rows: Vec<Value>, total: u64) -> Response {
+    fn answer(&self, name: &str, rows: Vec<Value>, total: u64) -> Response {
         if !self.is_csv {
             let seen = u64::from(self.offset()) + rows.len() as u64;
             let meta = json!({ "page": self.page, "pageSize": self.size, "total": total, "hasNext": seen < total });

@@ -10,7 +10,8 @@ use crate::support::Tree;
 /// Methods and paths of `router.rs`, where a route stands with its methods on a line or a few.
 fn routes() -> BTreeSet<String> {
     let text = std::fs::read_to_string("src/admin/router.rs").unwrap();
-    let route = Regex::new(r#"(?s)\.route\(\s*"(/api/[^"]+)",\s*([a-z]+)(.*?)\)\s*;?\s*\n"#).unwrap();
+    let route =
+        Regex::new(r#"(?s)\.route\(\s*"(/api/[^"]+)",\s*([a-z]+)(.*?)\)\s*;?\s*\n"#).unwrap();
     let method = Regex::new(r"\b(get|post|put|patch|delete)\(").unwrap();
     let named = |name: &str| {
         let definition = Regex::new(&format!(r"(?s)let {name} =(.*?);")).unwrap();

@@ -434,3 +434,22 @@ fn reloads_are_remembered_with_what_had_changed() {
     );
     assert_eq!(reloads[1]["problems"][0]["code"], "YAML_SYNTAX");
 }
+
+#[test]
+fn the_example_of_the_first_design_is_taken_as_it_is() {
+    let tree = Tree::new();
+    tree.sqlite("CREATE TABLE fact_sales (date TEXT, store_id TEXT, amount REAL, order_id TEXT);");
+    let lite = text(&tree, "datasources/lite.yaml");
+    tree.write("datasources/dw.yaml", &lite.replace("id: lite", "id: dw_readonly"));
+    let gateway = tree.serve();
+    let example = include_str!("../../definitions/design_example.json");
+    let made = gateway.admin_post("/api/dataservice/interfaces", example);
+    assert_eq!(made.status, 201, "{}", made.text());
+    let shown = gateway.admin_get("/api/dataservice/interfaces/sales_daily_summary").data();
+    let example: Value = serde_json::from_str(example).unwrap();
+    assert_eq!(shown, example);
+    assert_eq!(
+        gateway.get("/data-api/sales_daily_summary?startDate=2025-01-01&endDate=2025-01-31").status,
+        200
+    );
+}
