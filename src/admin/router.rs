@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{delete, get, patch, post, put};
 
@@ -16,6 +17,9 @@ use super::person::require;
 use super::{Admin, page};
 use crate::observe::code::Code;
 use crate::store::Role;
+
+/// Bytes of a request: a file of definitions, or many of them at once.
+const MAX_BODY_BYTES: usize = 8 << 20;
 
 /// The admin address.
 pub fn router(admin: Arc<Admin>) -> Router {
@@ -97,6 +101,7 @@ pub fn router(admin: Arc<Admin>) -> Router {
         .route("/metrics", get(metrics::render))
         .merge(api)
         .merge(open)
+        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .fallback_service(get(page::show))
         .method_not_allowed_fallback(|| async {
             envelope::with_status(

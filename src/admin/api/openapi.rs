@@ -1,4 +1,4 @@
-//! `/api/openapi.json`: the admin API described in OpenAPI 3.1, from one table of its routes.
+//! `/api/openapi.json`: the admin API described in `OpenAPI` 3.1, from one table of its routes.
 
 use axum::Json;
 use axum::response::{IntoResponse, Response};
