@@ -47,6 +47,7 @@ pub fn router(admin: Arc<Admin>) -> Router {
         .route("/api/dataservice/export", get(transfer::export))
         .route("/api/dataservice/interfaces/{code}/sheet", get(sheet::show))
         .route("/api/dataservice/interfaces/{code}/versions", get(interfaces::versions))
+        .route("/api/dataservice/interfaces/{code}/diff", get(interfaces::differences))
         .route("/api/dataservice/interfaces/{code}/changes", get(interfaces::changes));
     // A resource whose reading and changing take different roles has its routes in both groups.
     let files = get(config::file).merge(put(config::write).route_layer(least(Role::Developer)));

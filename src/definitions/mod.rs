@@ -5,6 +5,7 @@ pub mod check;
 pub mod coerce;
 pub mod compile;
 pub mod datasource;
+pub mod diff;
 pub mod document;
 pub mod edit;
 pub mod emit;

@@ -1,53 +1,63 @@
-//! The last reloads, and which files each found changed.
+//! The last reloads, and what each found changed.
 
-use std::collections::hash_map::DefaultHasher;
 use std::collections::{BTreeMap, VecDeque};
-use std::hash::{Hash, Hasher};
 
 use super::reload::LastReload;
+use crate::definitions::diff::unified;
 use crate::definitions::load::Tree;
 
 /// Reloads that are remembered.
 const MAX_RELOADS: usize = 50;
 /// Changed files named of one reload.
 const MAX_CHANGED: usize = 100;
+/// Bytes of differences kept of one reload; files beyond are only named.
+const MAX_DIFF_BYTES: usize = 64 << 10;
+
+/// A file that was not as the reload before had found it.
+#[derive(Clone, Debug)]
+pub struct Changed {
+    pub path: String,
+    /// Line by line; empty where that would be too long.
+    pub diff: String,
+}
 
 /// What happened so far.
 #[derive(Debug, Default)]
 pub(super) struct History {
-    /// The files that the last reload looked at, by path.
-    files: BTreeMap<String, u64>,
-    entries: VecDeque<(LastReload, Vec<String>)>,
+    /// The files that the last reload looked at.
+    files: BTreeMap<String, String>,
+    entries: VecDeque<(LastReload, Vec<Changed>)>,
 }
 
 impl History {
     /// Keeps a reload of a tree.
     pub fn keep(&mut self, tree: &Tree, reload: &LastReload) {
-        let hash = |text: &String| {
-            let mut hasher = DefaultHasher::new();
-            text.hash(&mut hasher);
-            hasher.finish()
-        };
-        let files: BTreeMap<String, u64> =
-            tree.files.iter().map(|(path, text)| (path.clone(), hash(text))).collect();
-        let new = files
-            .iter()
-            .filter(|(path, hash)| self.files.get(*path) != Some(hash))
-            .map(|(path, _)| path);
-        let gone = self.files.keys().filter(|path| !files.contains_key(*path));
+        let (old, new) = (&self.files, &tree.files);
+        let is_other = |path: &&String| old.get(*path) != new.get(*path);
+        let gone = old.keys().filter(|path| !new.contains_key(*path));
+        let mut left = MAX_DIFF_BYTES;
+        let changed = new.keys().filter(is_other).chain(gone).take(MAX_CHANGED).map(|path| {
+            let text =
+                |files: &BTreeMap<String, String>| files.get(path).cloned().unwrap_or_default();
+            let (before, after) = (text(old), text(new));
+            let diff = if before.len() + after.len() > 8 * left {
+                String::new()
+            } else {
+                unified(&before, &after)
+            };
+            let diff = if diff.len() > left { String::new() } else { diff };
+            left -= diff.len();
+            Changed { path: path.clone(), diff }
+        });
         // Of the first load everything is new.
-        let changed = if self.entries.is_empty() {
-            Vec::new()
-        } else {
-            new.chain(gone).take(MAX_CHANGED).cloned().collect()
-        };
-        self.files = files;
+        let changed = if self.entries.is_empty() { Vec::new() } else { changed.collect() };
+        self.files.clone_from(new);
         self.entries.truncate(MAX_RELOADS - 1);
         self.entries.push_front((reload.clone(), changed));
     }
 
     /// The newest first.
-    pub fn entries(&self) -> impl Iterator<Item = &(LastReload, Vec<String>)> {
+    pub fn entries(&self) -> impl Iterator<Item = &(LastReload, Vec<Changed>)> {
         self.entries.iter()
     }
 }

@@ -1,7 +1,7 @@
 //! The generation that serves, and how the next one takes its place.
 
 pub mod generation;
-mod history;
+pub mod history;
 pub mod reload;
 pub mod upkeep;
 pub mod watch;

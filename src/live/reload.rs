@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use tokio::runtime::Handle;
 
 use super::generation::Generation;
-use super::history::History;
+use super::history::{Changed, History};
 use crate::access::mask_key::MaskKey;
 use crate::definitions::compile::compile;
 use crate::definitions::load::{Tree, load_settled};
@@ -104,7 +104,7 @@ impl Live {
     }
 
     /// The last reloads, the newest first, with the files that were not as the reload before had found them.
-    pub fn history(&self) -> Vec<(LastReload, Vec<String>)> {
+    pub fn history(&self) -> Vec<(LastReload, Vec<Changed>)> {
         self.history.lock().entries().cloned().collect()
     }
 

@@ -19,6 +19,7 @@ use crate::admin::auth::journal::Summary;
 use crate::admin::edit::{self, Author, Change, ChangeError, Mode, Seen, Written, etag};
 use crate::admin::person::Person;
 use crate::definitions::load::load;
+use crate::live::history::Changed;
 use crate::live::reload::LastReload;
 use crate::observe::code::Code;
 
@@ -123,9 +124,10 @@ pub async fn check(
 
 /// Lists the last reloads, the newest first.
 pub async fn reloads(State(admin): State<Arc<Admin>>) -> Response {
-    let row = |(reload, changed): &(LastReload, Vec<String>)| {
+    let file = |file: &Changed| json!({ "path": file.path, "diff": file.diff });
+    let row = |(reload, changed): &(LastReload, Vec<Changed>)| {
         let mut row = super::status::last_reload(reload);
-        row["changed"] = json!(changed);
+        row["changed"] = changed.iter().map(file).collect();
         row
     };
     success(admin.gateway.live.history().iter().map(row).collect::<Vec<_>>(), json!({}))

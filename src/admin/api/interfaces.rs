@@ -20,6 +20,8 @@ use super::page;
 use crate::access::principal::Principal;
 use crate::admin::Admin;
 use crate::admin::edit::etag;
+use crate::definitions::diff::unified;
+use crate::definitions::emit;
 use crate::definitions::interface::without_kind;
 use crate::definitions::snapshot::Interface;
 use crate::definitions::spec::interface::Caller;
@@ -105,6 +107,24 @@ pub async fn versions(State(admin): State<Arc<Admin>>, Path(code): Path<String>)
         return failure(Code::NotFound, "There is no such interface.");
     }
     success(rows, json!({}))
+}
+
+/// Shows what is different between two versions.
+pub async fn differences(
+    State(admin): State<Arc<Admin>>,
+    Path(code): Path<String>,
+    Query(query): Query<HashMap<String, String>>,
+) -> Response {
+    let generation = admin.gateway.live.current();
+    let written = |name: &str| {
+        let interface = find(&generation, &code, query.get(name))?;
+        let text = interface.source.as_object().map(|map| emit::mapping(map, 0));
+        Some((interface.version.to_string(), text.unwrap_or_default()))
+    };
+    let (Some((from, old)), Some((to, new))) = (written("from"), written("to")) else {
+        return failure(Code::NotFound, "There is no such version.");
+    };
+    success(json!({ "from": from, "to": to, "diff": unified(&old, &new) }), json!({}))
 }
 
 /// Lists the commits of the file that a version stands in.

@@ -179,6 +179,14 @@ pub const ROUTES: &[Route] = &[
     ("get", "/api/dataservice/interfaces/{code}/versions", V, "Its versions.", NONE, NONE),
     (
         "get",
+        "/api/dataservice/interfaces/{code}/diff",
+        V,
+        "What is different between two versions.",
+        NONE,
+        &["from", "to"],
+    ),
+    (
+        "get",
         "/api/dataservice/interfaces/{code}/changes",
         V,
         "Commits of its file.",

@@ -274,6 +274,14 @@ fn versions_are_copied_and_one_is_the_default() {
     assert_eq!(post("default", json!({ "version": "2.0.0" })).status, 200);
     assert!(!text(&tree, "definitions/sales.yaml").contains("default: true"), "one mark at a time");
     assert_eq!(post("default", json!({ "version": "9.0.0" })).status, 404);
+    let diff =
+        gateway.admin_get("/api/dataservice/interfaces/sales/diff?from=1.0.0&to=2.0.0").data();
+    let diff = diff["diff"].as_str().unwrap().to_owned();
+    assert!(diff.contains("\n+version: 2.0.0\n") && !diff.contains("-name"), "{diff}");
+    assert_eq!(
+        gateway.admin_get("/api/dataservice/interfaces/sales/diff?from=1.0.0&to=7.0.0").status,
+        404
+    );
     let test = json!({ "name": "two rows", "parameters": { "n": 2 }, "expect": { "rows": 2 } });
     assert_eq!(post("tests?version=1.0.0", test).status, 200);
     assert!(
@@ -418,20 +426,13 @@ fn reloads_are_remembered_with_what_had_changed() {
         gateway.admin_get("/api/status").data()["last_reload"]["ok"] == true
     });
     let reloads = gateway.admin_get("/api/config/reloads").data();
-    let shown: Vec<(bool, Value)> = reloads
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|r| (r["ok"].as_bool().unwrap(), r["changed"].clone()))
-        .collect();
-    assert_eq!(
-        shown,
-        [
-            (true, json!(["definitions/sales.yaml"])),
-            (false, json!(["definitions/sales.yaml"])),
-            (true, json!([]))
-        ]
-    );
+    let rows = reloads.as_array().unwrap();
+    let shown =
+        rows.iter().map(|row| (row["ok"].as_bool().unwrap(), row["changed"][0]["path"].as_str()));
+    let file = Some("definitions/sales.yaml");
+    assert_eq!(shown.collect::<Vec<_>>(), [(true, file), (false, file), (true, None)]);
+    let diff = reloads[1]["changed"][0]["diff"].as_str().unwrap();
+    assert!(diff.contains("\n-name: Sales\n") && diff.contains("\n+kind: ["), "{diff}");
     assert_eq!(reloads[1]["problems"][0]["code"], "YAML_SYNTAX");
 }
 

@@ -192,6 +192,7 @@ export const api = {
     data(request<T.TestAnswer>('POST', `${one(code)}/test`, { query: { detail: true, version }, body, ...(signal && { signal }) })),
   keepTest: (code: string, version: string | undefined, body: TestQuestion & { name: string; expect: T.JsonMap }) =>
     request('POST', `${one(code)}/tests`, { query: { version }, body }),
+  diff: (code: string, from: string, to: string) => data(get<{ from: string; to: string; diff: string }>(`${one(code)}/diff`, { from, to })),
   versions: (code: string) => data(get<T.Version[]>(`${one(code)}/versions`)),
   sheet: (code: string, version?: string) => save('GET', `${one(code)}/sheet`, `${code}.xlsx`, { query: { version } }),
   exportAll: (format: 'json' | 'yaml', code?: string) =>

@@ -47,6 +47,8 @@ export interface Reload {
   hash: string
   duration_ms: number
   problems: Problem[]
+  /** Files that the reload before had found otherwise. */
+  changed?: { path: string; diff: string }[]
 }
 
 export interface SourceHealth {

@@ -277,6 +277,9 @@ export const en: Record<Key, string> = {
   'safety.check.sample': 'Sampled',
   'safety.check.always': 'Always',
 
+  'versions.compare': 'Compare',
+  'diff.none': 'No differences.',
+  'config.changed': 'Changed files',
   'versions.default': 'Default version',
   'versions.isDefault': 'Default',
   'versions.make': 'Make default',

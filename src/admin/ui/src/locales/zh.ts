@@ -275,6 +275,9 @@ export const zh = {
   'safety.check.sample': '抽样',
   'safety.check.always': '每次',
 
+  'versions.compare': '比较',
+  'diff.none': '没有差异。',
+  'config.changed': '变更文件',
   'versions.default': '默认生效版本',
   'versions.isDefault': '默认',
   'versions.make': '设为默认',
