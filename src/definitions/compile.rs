@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::document::{self, Document};
 use super::load::Tree;
+use super::parallel::Share;
 use super::problem::{Place, Problem, ProblemCode, nearest};
 use super::schema::Kind;
 use super::snapshot::{Interface, Snapshot};
@@ -48,12 +49,24 @@ impl Sources {
 /// # Errors
 /// All problems, sorted by place, where at least one is an error.
 pub fn compile(tree: &Tree) -> Result<Snapshot, Vec<Problem>> {
-    parallel::with_room(|| compile_here(tree))
+    compile_with(tree, Share::All)
 }
 
-fn compile_here(tree: &Tree) -> Result<Snapshot, Vec<Problem>> {
+/// The same beside calls that are being answered.
+///
+/// # Errors
+/// As [`compile`].
+pub fn compile_beside(tree: &Tree) -> Result<Snapshot, Vec<Problem>> {
+    compile_with(tree, Share::Half)
+}
+
+fn compile_with(tree: &Tree, share: Share) -> Result<Snapshot, Vec<Problem>> {
+    parallel::with_room(|| compile_here(tree, share))
+}
+
+fn compile_here(tree: &Tree, share: Share) -> Result<Snapshot, Vec<Problem>> {
     let mut problems = tree.problems.clone();
-    let mut sources = read(tree, &mut problems);
+    let mut sources = read(tree, share, &mut problems);
     let datasources = datasource::compile(&sources, &mut problems);
     let mut interfaces = Vec::new();
     sources.interfaces.sort_by_cached_key(|source| {
@@ -61,7 +74,7 @@ fn compile_here(tree: &Tree) -> Result<Snapshot, Vec<Problem>> {
         (source.spec.code.clone(), version)
     });
     let context = interface::Context { tree, sources: &sources, datasources: &datasources };
-    let compiled = parallel::map(&sources.interfaces, |source| {
+    let compiled = parallel::map(&sources.interfaces, share, |source| {
         let mut problems = Vec::new();
         (interface::compile(source, &context, &mut problems), problems)
     });
@@ -96,13 +109,13 @@ fn compile_here(tree: &Tree) -> Result<Snapshot, Vec<Problem>> {
     })
 }
 
-fn read(tree: &Tree, problems: &mut Vec<Problem>) -> Sources {
+fn read(tree: &Tree, share: Share, problems: &mut Vec<Problem>) -> Sources {
     let mut sources = Sources::default();
     let mut identities: HashMap<(Kind, String), Place> = HashMap::new();
     let folder = |file: &str| file.split('/').next().unwrap_or_default().to_owned();
     sources.unread.extend(tree.problems.iter().map(|problem| folder(&problem.place.file)));
     let files: Vec<_> = tree.yaml().collect();
-    let all = parallel::map(&files, |(file, text)| Parsed::of(file, text));
+    let all = parallel::map(&files, share, |(file, text)| Parsed::of(file, text));
     for ((file, _), parsed) in files.iter().zip(all) {
         problems.extend(parsed.problems);
         if parsed.is_unread {

@@ -9,7 +9,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use sha2::{Digest, Sha256};
 
-use super::parallel;
+use super::parallel::{self, Share};
 use super::problem::{Place, Problem, ProblemCode};
 
 /// Folders below the root that hold definitions.
@@ -90,7 +90,7 @@ pub fn load(root: &Path) -> Tree {
     let mut tree = Tree::default();
     let paths = paths(root, &mut tree.problems);
     let bytes = AtomicU64::new(0);
-    let texts = parallel::map(&paths, |path| {
+    let texts = parallel::map(&paths, Share::Half, |path| {
         let text = read(path, MAX_TREE_BYTES.saturating_sub(bytes.load(Relaxed)));
         bytes.fetch_add(text.as_ref().map_or(0, |text| text.len() as u64), Relaxed);
         text

@@ -15,9 +15,19 @@ pub fn with_room<R: Send>(work: impl Fn() -> R + Sync) -> R {
     thread::scope(|scope| start(scope, &work).map_or_else(&work, join))
 }
 
+/// How many processors work may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Share {
+    /// All: nobody else needs them yet.
+    All,
+    /// Half of them: the others answer calls.
+    Half,
+}
+
 /// What `work` makes of each of `items`, in their order.
-pub fn map<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
-    let processors = thread::available_parallelism().map_or(1, NonZero::get);
+pub fn map<T: Sync, R: Send>(items: &[T], share: Share, work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    let all = thread::available_parallelism().map_or(1, NonZero::get);
+    let processors = if share == Share::All { all } else { all.div_ceil(2) };
     let threads = processors.min(MAX_THREADS).min(items.len() / LEAST_SHARE).max(1);
     let share = items.len().div_ceil(threads).max(1);
     let run = |items: &[T]| items.iter().map(&work).collect::<Vec<R>>();
@@ -53,7 +63,7 @@ mod tests {
     fn the_order_stays_whatever_the_number() {
         for count in [0, 1, LEAST_SHARE, LEAST_SHARE * MAX_THREADS + 7] {
             let items: Vec<usize> = (0..count).collect();
-            assert_eq!(map(&items, |n| n + 1), (1..=count).collect::<Vec<_>>());
+            assert_eq!(map(&items, Share::All, |n| n + 1), (1..=count).collect::<Vec<_>>());
         }
         assert_eq!(with_room(|| 7), 7);
     }

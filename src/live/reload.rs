@@ -12,7 +12,7 @@ use tokio::runtime::Handle;
 use super::generation::Generation;
 use super::history::{Changed, History};
 use crate::access::mask_key::MaskKey;
-use crate::definitions::compile::compile;
+use crate::definitions::compile::{compile, compile_beside};
 use crate::definitions::load::{Tree, load_settled};
 use crate::definitions::problem::{Place, Problem, ProblemCode};
 use crate::observe::Observer;
@@ -140,7 +140,7 @@ impl Live {
 
     /// Swaps a tree in if it is good, and reports what came of it.
     fn take(&self, tree: &Tree, started: Instant) -> LastReload {
-        let last = match compile(tree) {
+        let last = match compile_beside(tree) {
             Ok(_) if tree.files.is_empty() && self.serves_anything() => {
                 LastReload::new(tree, false, started, vec![vanished()])
             }

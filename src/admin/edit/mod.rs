@@ -16,7 +16,7 @@ use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 
 pub use self::git::{Commit, log, state};
-use crate::definitions::compile::compile;
+use crate::definitions::compile::compile_beside;
 use crate::definitions::edit::EditError;
 use crate::definitions::load::{FOLDERS, MAX_FILE_BYTES, Tree, hex, load};
 use crate::definitions::problem::Problem;
@@ -130,7 +130,7 @@ pub fn is_definition(path: &str) -> bool {
 /// Where a path may not be written.
 pub fn check(root: &Path, changes: &[Change]) -> Result<Vec<Problem>, ChangeError> {
     let tree = with(load(root), changes)?;
-    Ok(match compile(&tree) {
+    Ok(match compile_beside(&tree) {
         Ok(snapshot) => snapshot.warnings,
         Err(problems) => problems,
     })
@@ -173,7 +173,7 @@ impl Edits {
             .iter()
             .map(|change| (root.join(&change.path), tree.files.get(&change.path).cloned()))
             .collect();
-        compile(&with(tree, changes)?).map_err(ChangeError::Problems)?;
+        compile_beside(&with(tree, changes)?).map_err(ChangeError::Problems)?;
         if let Some(branch) = &author.branch {
             let commit = git::commit_on_branch(root, changes, author, branch)?;
             let revision = live.current().snapshot.revision.clone();
