@@ -88,30 +88,30 @@ mod tests {
     #[test]
     fn queries_are_told_to_end() {
         let running = Running::default();
-        let (ann, bob): (Arc<str>, Arc<str>) = ("ann".into(), "bob".into());
-        let (ticket, mut cancelled) = running.enter(&ann, Some("a")).unwrap();
-        assert_eq!(running.enter(&ann, Some("a")).unwrap_err(), NotNow::SameId);
-        let (other, mut others) = running.enter(&bob, Some("a")).unwrap();
-        assert!(!running.cancel(&ann, "b"));
+        let (first, second): (Arc<str>, Arc<str>) = ("first".into(), "second".into());
+        let (ticket, mut cancelled) = running.enter(&first, Some("a")).unwrap();
+        assert_eq!(running.enter(&first, Some("a")).unwrap_err(), NotNow::SameId);
+        let (other, mut others) = running.enter(&second, Some("a")).unwrap();
+        assert!(!running.cancel(&first, "b"));
         assert!(cancelled.try_recv().is_err_and(|e| e == oneshot::error::TryRecvError::Empty));
-        assert!(running.cancel(&ann, "a"));
+        assert!(running.cancel(&first, "a"));
         assert_eq!(cancelled.try_recv(), Ok(()));
-        assert!(!running.cancel(&ann, "a"), "told twice");
+        assert!(!running.cancel(&first, "a"), "told twice");
         assert!(others.try_recv().is_err_and(|e| e == oneshot::error::TryRecvError::Empty));
         drop(other);
         assert!(others.try_recv().is_err_and(|e| e == oneshot::error::TryRecvError::Closed));
         drop(ticket);
-        assert!(running.enter(&ann, Some("a")).is_ok());
+        assert!(running.enter(&first, Some("a")).is_ok());
     }
 
     #[test]
     fn there_are_only_so_many() {
         let running = Running::default();
-        let ann: Arc<str> = "ann".into();
+        let first: Arc<str> = "first".into();
         let tickets: Vec<_> =
-            (0..MAX_RUNNING).map(|_| running.enter(&ann, None).unwrap()).collect();
-        assert_eq!(running.enter(&ann, None).unwrap_err(), NotNow::TooMany);
+            (0..MAX_RUNNING).map(|_| running.enter(&first, None).unwrap()).collect();
+        assert_eq!(running.enter(&first, None).unwrap_err(), NotNow::TooMany);
         drop(tickets);
-        assert!(running.enter(&ann, None).is_ok());
+        assert!(running.enter(&first, None).is_ok());
     }
 }

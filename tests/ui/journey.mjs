@@ -24,7 +24,7 @@ process.on('exit', () => void at.stop())
 
 test('the first account is made by the link that the start printed', async () => {
   await page.goto(at.link)
-  await by('setup-username').fill('ann')
+  await by('setup-username').fill('chief')
   for (const field of await page.locator('input[type=password]').all()) await field.fill(PASSWORD)
   await by('setup-submit').click()
   await by('nav-overview').waitFor()
@@ -35,7 +35,7 @@ test('a wrong password is refused in words, the right one lets in', async () => 
   await by('user-menu').click()
   await by('logout').click()
   await by('login-username').waitFor()
-  await by('login-username').fill('ann')
+  await by('login-username').fill('chief')
   await by('login-password').fill('wrong password')
   await by('login-submit').click()
   await by('login-error').waitFor()
@@ -66,7 +66,7 @@ test('a query becomes an interface, which answers at once', async () => {
   await eventually('the draft has no problems', () => by('editor-save').isEnabled())
   await shoot(page, 'zh-draft')
   await by('editor-save').click()
-  await eventually('the file is written', () => at.git('log', '-1', '--format=%an %s').startsWith('ann Add'))
+  await eventually('the file is written', () => at.git('log', '-1', '--format=%an %s').startsWith('chief Add'))
   // It is a draft until somebody makes it active.
   await go(`/interfaces/${CODE}`)
   await by(`interface-more-${CODE}`).click()
@@ -125,7 +125,7 @@ test('a field edited in the form changes one line of the file', async () => {
   await by('editor-save').click()
   await eventually('the file has it', () => readFileSync(file, 'utf8') !== before)
   assert.equal(readFileSync(file, 'utf8'), before.replace('name: 每日销售汇总', 'name: 每天的销售'))
-  await eventually('and git too', () => at.git('log', '-1', '--format=%an') === 'ann' && at.git('status', '--porcelain') === '')
+  await eventually('and git too', () => at.git('log', '-1', '--format=%an') === 'chief' && at.git('status', '--porcelain') === '')
 })
 
 test('an interface is tried with a form made of its parameters', async () => {

@@ -80,13 +80,13 @@ fn the_first_account_is_made_by_the_link_that_the_start_prints() {
     let token: String =
         token.chars().take_while(|c| c.is_ascii_alphanumeric() || "-_".contains(*c)).collect();
     let setup = |token: &str, password: &str| {
-        let body = json!({ "token": token, "username": "ann", "password": password });
+        let body = json!({ "token": token, "username": "chief", "password": password });
         gateway.admin_request("POST", "/api/setup", &[], &body.to_string())
     };
     assert_eq!(setup("wrong", PASSWORD).status, 401);
     assert_eq!(setup(&token, "short").status, 400);
-    let ann = Person::of(&gateway, &setup(&token, PASSWORD));
-    assert_eq!(ann.gets("/api/session").data()["role"], "admin");
+    let chief = Person::of(&gateway, &setup(&token, PASSWORD));
+    assert_eq!(chief.gets("/api/session").data()["role"], "admin");
     assert_eq!(setup(&token, PASSWORD).status, 401, "it works once");
     assert_eq!(
         gateway.admin_request("GET", "/api/setup", &[], "").data(),
@@ -100,25 +100,25 @@ fn the_first_account_is_made_by_the_link_that_the_start_prints() {
 fn accounts_are_made_by_the_command_line_too() {
     let tree = tree();
     let gateway = tree.serve();
-    assert!(account(&tree, "ann", "admin", PASSWORD).0);
+    assert!(account(&tree, "chief", "admin", PASSWORD).0);
     for (username, role, password, word) in [
-        ("ann", "admin", PASSWORD, "already"),
-        ("bob", "king", PASSWORD, "roles"),
-        ("bob", "viewer", "short", "10"),
+        ("chief", "admin", PASSWORD, "already"),
+        ("clerk", "king", PASSWORD, "roles"),
+        ("clerk", "viewer", "short", "10"),
         ("b b", "viewer", PASSWORD, "letters"),
     ] {
         let (is_made, said) = account(&tree, username, role, password);
         assert!(!is_made && said.contains(word), "{said}");
     }
-    Person::log_in(&gateway, "ann");
+    Person::log_in(&gateway, "chief");
 }
 
 #[test]
 fn a_session_is_a_cookie_that_scripts_cannot_read() {
     let tree = tree();
     let gateway = tree.serve();
-    account(&tree, "ann", "admin", PASSWORD);
-    let answer = log_in(&gateway, "ann", PASSWORD);
+    account(&tree, "chief", "admin", PASSWORD);
+    let answer = log_in(&gateway, "chief", PASSWORD);
     let cookie = answer.header("set-cookie").unwrap();
     assert!(
         cookie.contains("HttpOnly")
@@ -126,11 +126,11 @@ fn a_session_is_a_cookie_that_scripts_cannot_read() {
             && cookie.contains("Path=/"),
         "{cookie}"
     );
-    let ann = Person::of(&gateway, &answer);
-    assert_eq!(ann.gets("/api/status").status, 200);
-    let out = ann.asks("DELETE", "/api/session", &[], &Value::Null);
+    let chief = Person::of(&gateway, &answer);
+    assert_eq!(chief.gets("/api/status").status, 200);
+    let out = chief.asks("DELETE", "/api/session", &[], &Value::Null);
     assert!(out.header("set-cookie").unwrap().contains("Max-Age=0"));
-    assert_eq!(ann.gets("/api/status").status, 401);
+    assert_eq!(chief.gets("/api/status").status, 401);
     for cookie in ["tidegate_session=", "tidegate_session=x", "other=1"] {
         assert_eq!(gateway.admin_get_with("/api/status", &[("cookie", cookie)]).status, 401);
     }
@@ -140,11 +140,11 @@ fn a_session_is_a_cookie_that_scripts_cannot_read() {
 fn a_forged_request_changes_nothing() {
     let tree = tree();
     let gateway = tree.serve();
-    account(&tree, "ann", "admin", PASSWORD);
-    let ann = Person::log_in(&gateway, "ann");
+    account(&tree, "chief", "admin", PASSWORD);
+    let chief = Person::log_in(&gateway, "chief");
     let own = format!("http://127.0.0.1:{}", gateway.admin_port);
-    let cookie = ("cookie", ann.cookie.as_str());
-    let csrf = ("x-csrf-token", ann.csrf.as_str());
+    let cookie = ("cookie", chief.cookie.as_str());
+    let csrf = ("x-csrf-token", chief.csrf.as_str());
     let status =
         |headers: &[(&str, &str)]| gateway.admin_request("POST", "/api/reload", headers, "").status;
     assert_eq!(status(&[cookie, csrf]), 200);
@@ -154,7 +154,7 @@ fn a_forged_request_changes_nothing() {
     assert_eq!(status(&[cookie, csrf, ("origin", "http://evil.example")]), 403);
     assert_eq!(status(&[cookie, csrf, ("origin", "null")]), 403);
     assert_eq!(status(&[csrf]), 401);
-    let body = json!({ "username": "ann", "password": PASSWORD }).to_string();
+    let body = json!({ "username": "chief", "password": PASSWORD }).to_string();
     let evil = [("origin", "http://evil.example")];
     assert_eq!(
         gateway.admin_request("POST", "/api/session", &evil, &body).status,
@@ -202,26 +202,26 @@ fn roles_decide_what_one_may_do() {
 fn failed_logins_lock_and_are_kept() {
     let tree = tree();
     let gateway = tree.serve();
-    account(&tree, "ann", "admin", PASSWORD);
-    account(&tree, "bob", "viewer", PASSWORD);
+    account(&tree, "chief", "admin", PASSWORD);
+    account(&tree, "clerk", "viewer", PASSWORD);
     for _ in 0..5 {
-        let refused = log_in(&gateway, "bob", "wrong password");
+        let refused = log_in(&gateway, "clerk", "wrong password");
         assert_eq!((refused.status, refused.code().as_str()), (401, "UNAUTHORIZED"));
     }
     assert_eq!(
         log_in(&gateway, "nobody", "wrong password").text(),
-        log_in(&gateway, "ann", "wrong").text()
+        log_in(&gateway, "chief", "wrong").text()
     );
-    let locked = log_in(&gateway, "bob", PASSWORD);
+    let locked = log_in(&gateway, "clerk", PASSWORD);
     assert_eq!((locked.status, locked.code().as_str()), (429, "RATE_LIMITED"));
     let wait: u64 = locked.header("retry-after").unwrap().parse().unwrap();
     assert!((800..=901).contains(&wait), "{wait}");
-    let ann = Person::log_in(&gateway, "ann");
-    let rows = ann.gets("/api/logs/logins?username=bob").data();
+    let chief = Person::log_in(&gateway, "chief");
+    let rows = chief.gets("/api/logs/logins?username=clerk").data();
     let reasons: Vec<&str> =
         rows.as_array().unwrap().iter().map(|row| row["reason"].as_str().unwrap()).collect();
     assert_eq!(reasons, ["locked", "wrong", "wrong", "wrong", "wrong", "wrong"]);
-    let csv = ann.gets("/api/logs/logins?username=bob&format=csv");
+    let csv = chief.gets("/api/logs/logins?username=clerk&format=csv");
     assert!(csv.header("content-disposition").unwrap().contains("logins.csv"));
     assert_eq!(csv.text().lines().count(), 7);
 }
@@ -230,26 +230,26 @@ fn failed_logins_lock_and_are_kept() {
 fn accounts_change_and_one_admin_stays() {
     let tree = tree();
     let gateway = tree.serve();
-    account(&tree, "ann", "admin", PASSWORD);
-    let ann = Person::log_in(&gateway, "ann");
-    let new = json!({ "username": "bob", "password": PASSWORD, "role": "viewer" });
-    assert_eq!(ann.asks("POST", "/api/accounts", &[], &new).status, 201);
-    assert_eq!(ann.asks("POST", "/api/accounts", &[], &new).status, 409);
-    let odd = json!({ "username": "eve", "password": PASSWORD, "role": "king" });
-    assert_eq!(ann.asks("POST", "/api/accounts", &[], &odd).status, 400);
-    let bob = Person::log_in(&gateway, "bob");
+    account(&tree, "chief", "admin", PASSWORD);
+    let chief = Person::log_in(&gateway, "chief");
+    let new = json!({ "username": "clerk", "password": PASSWORD, "role": "viewer" });
+    assert_eq!(chief.asks("POST", "/api/accounts", &[], &new).status, 201);
+    assert_eq!(chief.asks("POST", "/api/accounts", &[], &new).status, 409);
+    let odd = json!({ "username": "other", "password": PASSWORD, "role": "king" });
+    assert_eq!(chief.asks("POST", "/api/accounts", &[], &odd).status, 400);
+    let clerk = Person::log_in(&gateway, "clerk");
     let patch = |name: &str, change: Value| {
-        ann.asks("PATCH", &format!("/api/accounts/{name}"), &[], &change).status
+        chief.asks("PATCH", &format!("/api/accounts/{name}"), &[], &change).status
     };
-    assert_eq!(patch("bob", json!({ "role": "developer" })), 200);
-    assert_eq!(bob.gets("/api/status").status, 401, "its sessions end");
-    assert_eq!(patch("bob", json!({ "disabled": true })), 200);
-    assert_eq!(log_in(&gateway, "bob", PASSWORD).status, 401);
+    assert_eq!(patch("clerk", json!({ "role": "developer" })), 200);
+    assert_eq!(clerk.gets("/api/status").status, 401, "its sessions end");
+    assert_eq!(patch("clerk", json!({ "disabled": true })), 200);
+    assert_eq!(log_in(&gateway, "clerk", PASSWORD).status, 401);
     assert_eq!(patch("none", json!({ "disabled": true })), 404);
-    assert_eq!(patch("ann", json!({ "role": "viewer" })), 409);
-    assert_eq!(ann.asks("DELETE", "/api/accounts/ann", &[], &Value::Null).status, 409);
-    assert_eq!(ann.asks("DELETE", "/api/accounts/bob", &[], &Value::Null).status, 200);
-    let names: Vec<Value> = ann
+    assert_eq!(patch("chief", json!({ "role": "viewer" })), 409);
+    assert_eq!(chief.asks("DELETE", "/api/accounts/chief", &[], &Value::Null).status, 409);
+    assert_eq!(chief.asks("DELETE", "/api/accounts/clerk", &[], &Value::Null).status, 200);
+    let names: Vec<Value> = chief
         .gets("/api/accounts")
         .data()
         .as_array()
@@ -257,16 +257,16 @@ fn accounts_change_and_one_admin_stays() {
         .iter()
         .map(|row| row["username"].clone())
         .collect();
-    assert_eq!(names, ["ann"]);
-    assert!(!ann.gets("/api/accounts").text().contains("argon2"), "no hash leaves");
+    assert_eq!(names, ["chief"]);
+    assert!(!chief.gets("/api/accounts").text().contains("argon2"), "no hash leaves");
 }
 
 #[test]
 fn people_change_their_password_and_see_who_is_online() {
     let tree = tree();
     let gateway = tree.serve();
-    account(&tree, "ann", "admin", PASSWORD);
-    let (here, there) = (Person::log_in(&gateway, "ann"), Person::log_in(&gateway, "ann"));
+    account(&tree, "chief", "admin", PASSWORD);
+    let (here, there) = (Person::log_in(&gateway, "chief"), Person::log_in(&gateway, "chief"));
     let change = |old: &str, new: &str| {
         here.asks(
             "PUT",
@@ -281,8 +281,8 @@ fn people_change_their_password_and_see_who_is_online() {
     assert_eq!(there.gets("/api/session").status, 200);
     assert_eq!(change(PASSWORD, "another long one"), 200);
     assert_eq!(there.gets("/api/session").status, 401, "other sessions end");
-    assert_eq!(log_in(&gateway, "ann", PASSWORD).status, 401);
-    let third = Person::of(&gateway, &log_in(&gateway, "ann", "another long one"));
+    assert_eq!(log_in(&gateway, "chief", PASSWORD).status, 401);
+    let third = Person::of(&gateway, &log_in(&gateway, "chief", "another long one"));
     let online = here.gets("/api/sessions").data();
     let other = online.as_array().unwrap().iter().find(|row| row["current"] == false).unwrap();
     assert_eq!(other["ip"], "127.0.0.1");
@@ -295,9 +295,9 @@ fn people_change_their_password_and_see_who_is_online() {
 fn scripts_have_tokens_of_their_own() {
     let tree = tree();
     let gateway = tree.serve();
-    account(&tree, "ann", "developer", PASSWORD);
-    let ann = Person::log_in(&gateway, "ann");
-    let make = |body: Value| ann.asks("POST", "/api/tokens", &[], &body);
+    account(&tree, "chief", "developer", PASSWORD);
+    let chief = Person::log_in(&gateway, "chief");
+    let make = |body: Value| chief.asks("POST", "/api/tokens", &[], &body);
     assert_eq!(make(json!({ "name": "x", "role": "admin" })).status, 403);
     assert_eq!(make(json!({ "name": "" })).status, 400);
     let made = make(json!({ "name": "ci", "role": "viewer", "expires_in_days": 1 }));
@@ -314,10 +314,10 @@ fn scripts_have_tokens_of_their_own() {
         gateway.admin_request("POST", "/api/tokens", &script, "{\"name\":\"y\"}").status,
         403
     );
-    let rows = ann.gets("/api/tokens").data();
+    let rows = chief.gets("/api/tokens").data();
     assert!(rows[0]["last_used_at"].is_string() && !rows.to_string().contains(&token), "{rows}");
     let path = format!("/api/tokens/{}", rows[0]["id"].as_str().unwrap());
-    assert_eq!(ann.asks("DELETE", &path, &[], &Value::Null).status, 200);
+    assert_eq!(chief.asks("DELETE", &path, &[], &Value::Null).status, 200);
     assert_eq!(gateway.admin_get_with("/api/status", &script).status, 401);
 }
 
@@ -325,13 +325,13 @@ fn scripts_have_tokens_of_their_own() {
 fn what_people_do_is_kept() {
     let tree = tree();
     let gateway = tree.serve();
-    account(&tree, "ann", "admin", PASSWORD);
-    account(&tree, "bob", "viewer", PASSWORD);
-    let (ann, bob) = (Person::log_in(&gateway, "ann"), Person::log_in(&gateway, "bob"));
-    assert_eq!(ann.asks("POST", "/api/reload", &[], &Value::Null).status, 200);
-    assert_eq!(bob.asks("POST", "/api/reload", &[], &Value::Null).status, 403);
-    ann.gets("/api/status");
-    let rows = ann.gets("/api/logs/operations").data();
+    account(&tree, "chief", "admin", PASSWORD);
+    account(&tree, "clerk", "viewer", PASSWORD);
+    let (chief, clerk) = (Person::log_in(&gateway, "chief"), Person::log_in(&gateway, "clerk"));
+    assert_eq!(chief.asks("POST", "/api/reload", &[], &Value::Null).status, 200);
+    assert_eq!(clerk.asks("POST", "/api/reload", &[], &Value::Null).status, 403);
+    chief.gets("/api/status");
+    let rows = chief.gets("/api/logs/operations").data();
     let seen: Vec<(String, u64)> = rows
         .as_array()
         .unwrap()
@@ -350,9 +350,12 @@ fn what_people_do_is_kept() {
         .collect();
     assert_eq!(
         seen,
-        [("bob POST /api/reload".to_owned(), 403), ("ann POST /api/reload".to_owned(), 200)]
+        [("clerk POST /api/reload".to_owned(), 403), ("chief POST /api/reload".to_owned(), 200)]
     );
-    assert_eq!(ann.gets("/api/logs/operations?username=bob").json()["meta"]["total"], 1);
-    assert_eq!(ann.gets("/api/logs/operations?from=yesterday").status, 400);
-    assert_eq!(ann.gets("/api/logs/operations?to=2020-01-01T00:00:00Z").json()["meta"]["total"], 0);
+    assert_eq!(chief.gets("/api/logs/operations?username=clerk").json()["meta"]["total"], 1);
+    assert_eq!(chief.gets("/api/logs/operations?from=yesterday").status, 400);
+    assert_eq!(
+        chief.gets("/api/logs/operations?to=2020-01-01T00:00:00Z").json()["meta"]["total"],
+        0
+    );
 }

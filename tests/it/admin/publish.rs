@@ -55,13 +55,13 @@ fn text(tree: &Tree, path: &str) -> String {
 fn an_interface_is_made_changed_and_removed() {
     let tree = tree();
     let gateway = tree.serve();
-    account(&tree, "ann", "developer", PASSWORD);
-    let ann = Person::log_in(&gateway, "ann");
+    account(&tree, "chief", "developer", PASSWORD);
+    let chief = Person::log_in(&gateway, "chief");
     let new = json!({
         "code": "fresh", "name": "新的", "datasource_id": "lite", "query_template": "SELECT n FROM t\nORDER BY n\n",
         "visibility": "public", "auth_required": false, "safe_mode": false,
     });
-    let made = ann.asks("POST", "/api/dataservice/interfaces", &[], &new);
+    let made = chief.asks("POST", "/api/dataservice/interfaces", &[], &new);
     assert_eq!(made.status, 201, "{}", made.text());
     assert_eq!(made.json()["meta"]["file"], "definitions/fresh.yaml");
     assert_eq!(
@@ -75,30 +75,33 @@ fn an_interface_is_made_changed_and_removed() {
             && file.contains("query_template: |\n  SELECT n FROM t\n"),
         "{file}"
     );
-    assert_eq!(ann.asks("POST", "/api/dataservice/interfaces", &[], &new).status, 409);
+    assert_eq!(chief.asks("POST", "/api/dataservice/interfaces", &[], &new).status, 409);
 
-    let shown = ann.gets("/api/dataservice/interfaces/fresh");
+    let shown = chief.gets("/api/dataservice/interfaces/fresh");
     let tag = shown.header("etag").unwrap().to_owned();
     let mut changed = shown.data();
     changed["name"] = "Newer".into();
     let path = "/api/dataservice/interfaces/fresh";
-    assert_eq!(ann.asks("PUT", path, &[], &changed).status, 428);
-    let put = ann.asks("PUT", path, &[("if-match", &tag)], &changed);
+    assert_eq!(chief.asks("PUT", path, &[], &changed).status, 428);
+    let put = chief.asks("PUT", path, &[("if-match", &tag)], &changed);
     assert_eq!(put.status, 200, "{}", put.text());
     assert!(text(&tree, "definitions/fresh.yaml").contains("\nname: Newer\n"));
     assert!(
         !text(&tree, "definitions/fresh.yaml").contains("version"),
         "what was not written is not written now"
     );
-    let late = ann.asks("PUT", path, &[("if-match", &tag)], &changed);
+    let late = chief.asks("PUT", path, &[("if-match", &tag)], &changed);
     assert_eq!((late.status, late.code().as_str()), (412, "CONFLICT"), "somebody else was faster");
     let tag = put.header("etag").unwrap().to_owned();
-    assert_eq!(ann.asks("DELETE", path, &[("if-match", &tag)], &Value::Null).status, 200);
+    assert_eq!(chief.asks("DELETE", path, &[("if-match", &tag)], &Value::Null).status, 200);
     assert_eq!(gateway.get("/data-api/fresh").status, 404);
     assert!(!tree.root().join("definitions/fresh.yaml").exists());
 
     let log = git(&tree, &["log", "--format=%an|%s"]);
-    assert_eq!(log, "ann|Remove fresh@1.0.0\nann|Change fresh@1.0.0\nann|Add fresh@1.0.0\nt|Begin");
+    assert_eq!(
+        log,
+        "chief|Remove fresh@1.0.0\nann|Change fresh@1.0.0\nann|Add fresh@1.0.0\nt|Begin"
+    );
     assert_eq!(git(&tree, &["status", "--porcelain"]), "");
 }
 
@@ -299,12 +302,12 @@ fn versions_are_copied_and_one_is_the_default() {
 fn two_people_edit_one_interface() {
     let tree = tree();
     let gateway = tree.serve();
-    for name in ["ann", "bob"] {
+    for name in ["chief", "clerk"] {
         account(&tree, name, "developer", PASSWORD);
     }
-    let (ann, bob) = (Person::log_in(&gateway, "ann"), Person::log_in(&gateway, "bob"));
+    let (chief, clerk) = (Person::log_in(&gateway, "chief"), Person::log_in(&gateway, "clerk"));
     let path = "/api/dataservice/interfaces/sales";
-    let seen = ann.gets(path);
+    let seen = chief.gets(path);
     let tag = seen.header("etag").unwrap();
     let change = |name: &str| {
         let mut definition = seen.data();
@@ -315,8 +318,8 @@ fn two_people_edit_one_interface() {
         person.asks("PUT", path, &[("if-match", tag)], &change(name)).status
     };
     let answers: Vec<u16> = std::thread::scope(|scope| {
-        let first = scope.spawn(|| write(&ann, "Ann's"));
-        let second = scope.spawn(|| write(&bob, "Bob's"));
+        let first = scope.spawn(|| write(&chief, "Chief's"));
+        let second = scope.spawn(|| write(&clerk, "Clerk's"));
         [first, second].into_iter().map(|thread| thread.join().unwrap()).collect()
     });
     assert!(answers == [200, 412] || answers == [412, 200], "{answers:?}");
