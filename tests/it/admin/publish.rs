@@ -100,7 +100,7 @@ fn an_interface_is_made_changed_and_removed() {
     let log = git(&tree, &["log", "--format=%an|%s"]);
     assert_eq!(
         log,
-        "chief|Remove fresh@1.0.0\nann|Change fresh@1.0.0\nann|Add fresh@1.0.0\nt|Begin"
+        "chief|Remove fresh@1.0.0\nchief|Change fresh@1.0.0\nchief|Add fresh@1.0.0\nt|Begin"
     );
     assert_eq!(git(&tree, &["status", "--porcelain"]), "");
 }
