@@ -6,13 +6,12 @@ use std::time::{Duration, Instant};
 use serde_json::{Map, Value};
 
 use super::cells::{write_csv, write_csv_text, write_json};
-use super::prepare::{ByHand, by_hand};
+use super::prepare::{ByHand, by_hand, explaining};
 use crate::definitions::flaw;
 use crate::definitions::snapshot::Datasource;
 use crate::engines::registry::Source;
 use crate::engines::{Cell, Column, EngineError, Flow, Row, RowSink};
 use crate::sql::bind::Bind;
-use crate::sql::dialect::Dialect;
 use crate::sql::template::{Flaw, TemplateError};
 use crate::sql::text;
 
@@ -121,10 +120,7 @@ impl HandQuery {
     /// # Errors
     /// Where the statement is refused or fails.
     pub async fn explain(&self, page_size: u64) -> Result<Vec<String>, ByHandError> {
-        let prefix = match self.source.dialect() {
-            Dialect::Sqlite => "EXPLAIN QUERY PLAN ",
-            Dialect::Postgres | Dialect::MySql => "EXPLAIN ",
-        };
+        let prefix = explaining(self.source.dialect());
         let query = by_hand(&ByHand { prefix, ..self.statement(1, page_size) })?;
         let (sink, done) = self.source.run(query, PlanSink::default()).await;
         done?;

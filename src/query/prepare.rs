@@ -78,13 +78,20 @@ pub async fn prepare(call: &Call, template: &Template) -> Result<Prepared, Failu
     })
 }
 
+/// What stands before a statement to ask how it would run.
+pub fn explaining(dialect: Dialect) -> &'static str {
+    match dialect {
+        Dialect::Sqlite => "EXPLAIN QUERY PLAN ",
+        Dialect::Postgres | Dialect::MySql => "EXPLAIN ",
+    }
+}
+
 impl Prepared {
     /// The statement that asks how this one would run; `None` where it may change something, since some databases run what they
     /// explain.
     pub fn explained(&self, dialect: Dialect) -> Option<Query> {
-        let word = if dialect == Dialect::Sqlite { "EXPLAIN QUERY PLAN" } else { "EXPLAIN" };
         let Query { sql, binds, deadline, read_only } = self.query.clone();
-        let sql = format!("{word} {sql}").into();
+        let sql = format!("{}{sql}", explaining(dialect)).into();
         read_only.then_some(Query { sql, binds, deadline, read_only })
     }
 }

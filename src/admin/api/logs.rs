@@ -68,8 +68,8 @@ pub async fn logins(State(admin): State<Arc<Admin>>, asked: Asked) -> Response {
 /// What every log is asked with.
 pub struct Asked {
     query: HashMap<String, String>,
-    from: Option<Timestamp>,
-    to: Option<Timestamp>,
+    pub from: Option<Timestamp>,
+    pub to: Option<Timestamp>,
     page: u32,
     size: u32,
     is_csv: bool,
@@ -109,17 +109,17 @@ impl Asked {
     }
 
     /// A filter of the address, where it says something.
-    fn text(&self, name: &str) -> Option<String> {
+    pub fn text(&self, name: &str) -> Option<String> {
         self.query.get(name).filter(|text| !text.is_empty()).cloned()
     }
 
     /// Rows to pass over; a download begins at the first.
-    fn offset(&self) -> u32 {
+    pub fn offset(&self) -> u32 {
         if self.is_csv { 0 } else { (self.page - 1).saturating_mul(self.size) }
     }
 
     /// Rows to read.
-    fn limit(&self) -> u32 {
+    pub fn limit(&self) -> u32 {
         if self.is_csv { MAX_PAGE } else { self.size }
     }
 
@@ -135,7 +135,7 @@ impl Asked {
     }
 
     /// Answers with rows, which all have the same members, as a page or as a file of this name.
-    fn answer(&self, name: &str, rows: Vec<Value>, total: u64) -> Response {
+    pub fn answer(&self, name: &str, rows: Vec<Value>, total: u64) -> Response {
         if !self.is_csv {
             let seen = u64::from(self.offset()) + rows.len() as u64;
             let meta = json!({ "page": self.page, "pageSize": self.size, "total": total, "hasNext": seen < total });

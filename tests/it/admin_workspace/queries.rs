@@ -266,6 +266,10 @@ fn every_run_is_in_the_log() {
     let csv = gateway.admin_get("/api/logs/queries?format=csv");
     let rows = tables::csv(&csv.text());
     assert_eq!((rows.len(), rows[2][5].as_deref()), (3, Some("ok")));
+    let formula = json!({"datasource_id": "db", "sql": "=1+1"}).to_string();
+    assert_eq!(gateway.admin_post("/api/dataservice/query", &formula).status, 400);
+    let csv = gateway.admin_get("/api/logs/queries?format=csv").text();
+    assert!(csv.contains(",'=1+1,"), "a spreadsheet must not take it for a formula: {csv}");
     for bad in ["?from=yesterday", "?state=odd", "?page=0"] {
         assert_eq!(gateway.admin_get(&format!("/api/logs/queries{bad}")).status, 400, "{bad}");
     }
