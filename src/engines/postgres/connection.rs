@@ -118,6 +118,8 @@ impl Connector {
             runtime,
             driver,
             cancels: AtomicU32::new(0),
+            last_ticket: AtomicU64::new(0),
+            sending: Mutex::new(()),
             reached: AtomicU64::new(0),
         })
     }
@@ -200,6 +202,10 @@ pub(super) struct Connection {
     driver: AbortHandle,
     /// Cancels announced so far.
     cancels: AtomicU32,
+    /// The latest ticket given out for this connection.
+    pub(super) last_ticket: AtomicU64,
+    /// Held while a query is sent, so that what is sent stands in the order of the tickets.
+    pub(super) sending: Mutex<()>,
     /// The latest query that has had an answer: all those before it have ended.
     reached: AtomicU64,
 }

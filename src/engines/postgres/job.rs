@@ -1,5 +1,6 @@
 //! What a run does before its first row: the statement, the wait for its place in the pipeline, the meaning of errors.
 
+use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -22,8 +23,8 @@ const TRUSTED: Duration = Duration::from_millis(500);
 pub(super) struct Job<'p> {
     pub(super) pool: &'p Arc<Pool>,
     pub(super) query: Query,
-    /// It has not yet been moved too often.
-    pub(super) may_move: bool,
+    /// How often it may still move away from slow ones. The last move is to a connection of its own, where none can be.
+    pub(super) moves_left: u8,
 }
 
 /// How an attempt ended that may be followed by another one.
@@ -76,7 +77,8 @@ impl Job<'_> {
         let Query { sql, read_only, .. } = &self.query;
         if !read_only && lease.quiet > TRUSTED {
             let alive = pin!(connection.client.check_connection());
-            if let Err(failure) = self.first_answer(alive, lease, clock.as_mut()).await? {
+            let answer = self.first_answer(alive, Stage::Preparing, lease, clock.as_mut());
+            if let Err(failure) = answer.await? {
                 return Err(self.failed(&failure, Stage::Preparing, lease));
             }
         }
@@ -85,11 +87,10 @@ impl Job<'_> {
             prepared
         } else {
             let prepare = pin!(statements::prepare(&connection.client, sql, *read_only));
-            match self.first_answer(prepare, lease, clock).await? {
+            match self.first_answer(prepare, Stage::Preparing, lease, clock).await? {
                 Ok(prepared) => {
                     let prepared = Arc::new(prepared);
                     connection.keep(sql.clone(), prepared.clone());
-                    lease.requeue();
                     prepared
                 }
                 Err(failure) => return Err(self.failed(&failure, Stage::Preparing, lease)),
@@ -103,13 +104,19 @@ impl Job<'_> {
         Ok(prepared)
     }
 
-    /// Waits for the first answer to what was sent, until the deadline; looks for another place when it is stuck.
+    /// Sends a request and waits for its answer, until the deadline; looks for another place when it is stuck.
     pub(super) async fn first_answer<F: Future>(
         &self,
         mut answer: Pin<&mut F>,
-        lease: &Lease,
+        stage: Stage,
+        lease: &mut Lease,
         mut clock: Pin<&mut Sleep>,
     ) -> Result<F::Output, Setback> {
+        // The driver sends when it is first asked for the answer.
+        let sent = poll_fn(|context| Poll::Ready(lease.in_turn(|| answer.as_mut().poll(context))));
+        if let Poll::Ready(answer) = sent.await {
+            return Ok(answer);
+        }
         loop {
             if let Some(answer) = before(answer.as_mut(), clock.as_mut()).await {
                 return Ok(answer);
@@ -117,8 +124,9 @@ impl Job<'_> {
             if Instant::now() >= self.query.deadline {
                 return Err(EngineError::Timeout.into());
             }
-            if self.may_move && self.query.read_only && lease.is_stuck() {
-                let elsewhere = Need { share: Share::IfFull, newer_than: None };
+            if self.moves_left > 0 && self.query.read_only && lease.is_stuck(stage) {
+                let share = if self.moves_left == 1 { Share::Never } else { Share::IfFull };
+                let elsewhere = Need { share, newer_than: None };
                 if let Some(place) = self.pool.try_acquire(elsewhere) {
                     return Err(Setback::Moved(place));
                 }
@@ -195,7 +203,7 @@ pub(super) async fn before<F: Future, C: Future<Output = ()>>(
     mut future: Pin<&mut F>,
     mut clock: Pin<&mut C>,
 ) -> Option<F::Output> {
-    std::future::poll_fn(|context| match future.as_mut().poll(context) {
+    poll_fn(|context| match future.as_mut().poll(context) {
         Poll::Ready(output) => Poll::Ready(Some(output)),
         Poll::Pending => clock.as_mut().poll(context).map(|()| None),
     })

@@ -1,9 +1,11 @@
 //! A query's place on a connection. One that is dropped before the query has ended cancels it in the database.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::connection::Connection;
+use super::job::Stage;
 use super::pool::Pool;
 use super::slots::{Cancel, Place};
 
@@ -35,9 +37,14 @@ impl Lease {
         Self { pool, connection, ticket, quiet, cancels, ended: false }
     }
 
-    /// Takes a new place behind all others on the connection: something is about to be sent anew.
-    pub(super) fn requeue(&mut self) {
-        self.ticket = self.pool.state.lock().slots.requeue(&self.connection, self.ticket);
+    /// Has `send` put a request on the connection, in the order of the tickets: whoever has been overtaken by a later
+    /// ticket stands behind it. Otherwise a query could wait behind a slow one and be taken for the first.
+    pub(super) fn in_turn<T>(&mut self, send: impl FnOnce() -> T) -> T {
+        let _turn = self.connection.sending.lock();
+        if self.connection.last_ticket.load(Ordering::SeqCst) != self.ticket {
+            self.ticket = self.pool.state.lock().slots.requeue(&self.connection, self.ticket);
+        }
+        send()
     }
 
     /// Notes the first answer.
@@ -50,9 +57,14 @@ impl Lease {
         self.connection.cancels() != self.cancels
     }
 
-    /// Whether the query waits behind a slow one.
-    pub(super) fn is_stuck(&self) -> bool {
-        self.pool.state.lock().slots.is_stuck(&self.connection, self.ticket)
+    /// Whether the query waits behind a slow one. While it is prepared, which takes the server no time, any other on
+    /// the connection may be that one: what is sent in several steps has no place of its own.
+    pub(super) fn is_stuck(&self, stage: Stage) -> bool {
+        let slots = &mut self.pool.state.lock().slots;
+        match stage {
+            Stage::Preparing => slots.is_crowded(&self.connection),
+            Stage::Binding | Stage::Running => slots.is_stuck(&self.connection, self.ticket),
+        }
     }
 
     /// The result is large: no other query shall wait behind it.

@@ -47,7 +47,7 @@ pub(super) struct Run<'p, S> {
 impl<'p, S: RowSink> Run<'p, S> {
     pub(super) fn new(pool: &'p Arc<Pool>, query: Query, sink: S) -> Self {
         Self {
-            job: Job { pool, query, may_move: true },
+            job: Job { pool, query, moves_left: MAX_MOVES },
             sink,
             given: None,
             delivered: false,
@@ -68,7 +68,7 @@ impl<'p, S: RowSink> Run<'p, S> {
         let mut need = Need { share, newer_than: None };
         let mut place = None;
         let (mut may_reconnect, mut may_repeat, mut may_reprepare) = (true, true, true);
-        let (mut moves, mut strays) = (0, 0);
+        let mut strays = 0;
         loop {
             let lease = match place.take() {
                 Some(lease) => lease,
@@ -81,8 +81,7 @@ impl<'p, S: RowSink> Run<'p, S> {
             let again = self.job.query.read_only && !self.delivered;
             match setback {
                 Setback::Moved(lease) => {
-                    moves += 1;
-                    self.job.may_move = moves < MAX_MOVES;
+                    self.job.moves_left -= 1;
                     place = Some(lease);
                 }
                 Setback::Broken { ran, .. } if may_reconnect && (again || !ran) => {
@@ -113,7 +112,7 @@ impl<'p, S: RowSink> Run<'p, S> {
         let started = {
             let parameters = self.job.query.binds.iter().map(bind::Parameter);
             let start = pin!(connection.client.query_raw(&prepared.statement, parameters));
-            self.job.first_answer(start, &lease, clock.as_mut()).await?
+            self.job.first_answer(start, Stage::Binding, &mut lease, clock.as_mut()).await?
         };
         let rows = match started {
             Ok(rows) => rows,

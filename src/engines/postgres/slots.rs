@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::connection::Connection;
@@ -234,6 +235,7 @@ impl Slots {
         let ticket = self.next_ticket;
         self.next_ticket += 1;
         let slot = &mut self.open[index];
+        slot.connection.last_ticket.store(ticket, Ordering::SeqCst);
         let mut quiet = Duration::ZERO;
         if slot.is_idle() {
             slot.head_since = now;
@@ -247,10 +249,11 @@ impl Slots {
         self.open.iter_mut().find(|slot| Arc::ptr_eq(&slot.connection, connection))
     }
 
-    /// The query of `ticket` sends something anew, so it stands behind all others now.
+    /// Others have come since `ticket` was given out, and nothing has been sent for it: it stands behind them now.
     pub(super) fn requeue(&mut self, connection: &Arc<Connection>, ticket: u64) -> u64 {
         let fresh = self.next_ticket;
         self.next_ticket += 1;
+        connection.last_ticket.store(fresh, Ordering::SeqCst);
         if let Some(slot) = self.slot(connection) {
             remove(&mut slot.tickets, ticket, &mut slot.head_since);
             if slot.is_idle() {
@@ -303,6 +306,12 @@ impl Slots {
             return Cancel::Freely;
         }
         Cancel::IfNotReached
+    }
+
+    /// Whether others are on the connection of `ticket`, and the first of all has been running for too long.
+    pub(super) fn is_crowded(&mut self, connection: &Arc<Connection>) -> bool {
+        self.slot(connection)
+            .is_some_and(|slot| slot.tickets.len() > 1 && slot.head_since.elapsed() > STUCK)
     }
 
     /// Whether `ticket` waits behind a query that has been running for too long.
