@@ -78,5 +78,7 @@ export async function browser() {
 /** Keeps a picture of the page for people to look at. */
 export async function shoot(page, name) {
   mkdirSync(SHOTS, { recursive: true })
+  // Dialogs take a moment to stand still.
+  await page.waitForTimeout(400)
   await page.screenshot({ path: join(SHOTS, `${name}.png`) })
 }

@@ -9,11 +9,12 @@ use axum::http::HeaderMap;
 use axum::http::header::{ETAG, IF_MATCH};
 use axum::response::Response;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tokio::task::spawn_blocking;
 
 use super::body::Body;
 use super::envelope::{conflict, failure, failure_with, success};
+use super::located::put;
 use crate::admin::Admin;
 use crate::admin::auth::journal::Summary;
 use crate::admin::edit::{self, Author, Change, ChangeError, Mode, Seen, Written, etag};
@@ -106,17 +107,37 @@ pub async fn write(
     }
 }
 
-/// Says which problems the definitions would have with a file.
+/// What a file would hold, and where given, the interface that one of its documents would be.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Trying {
+    text: String,
+    /// Of the documents of the file, from 0; where there is none yet, the definition comes at the end.
+    #[serde(default)]
+    index: usize,
+    definition: Option<Map<String, Value>>,
+}
+
+/// Says which problems the definitions would have with a file, and what it would read with another definition in it.
 pub async fn check(
     State(admin): State<Arc<Admin>>,
     Query(query): Query<HashMap<String, String>>,
-    Body(body): Body<Writing>,
+    Body(body): Body<Trying>,
 ) -> Response {
     let path = query.get("path").cloned().unwrap_or_default();
-    let change = Change { path, text: Some(body.text), seen: Seen::Any };
-    let checked = spawn_blocking(move || edit::check(admin.gateway.live.root(), &[change]));
+    let checked = spawn_blocking(move || {
+        let text = match body.definition {
+            Some(given) => put(&body.text, body.index, given)?,
+            None => body.text,
+        };
+        let change = Change { path, text: Some(text.clone()), seen: Seen::Any };
+        let problems = edit::check(admin.gateway.live.root(), &[change])?;
+        Ok((text, problems))
+    });
     match checked.await {
-        Ok(Ok(problems)) => success(json!({ "problems": problems }), json!({})),
+        Ok(Ok((text, problems))) => {
+            success(json!({ "text": text, "problems": problems }), json!({}))
+        }
         Ok(Err(error)) => refused(&error),
         Err(_) => failure(Code::InternalError, "The check broke off."),
     }

@@ -9,7 +9,7 @@ use super::config::read;
 use super::envelope::{conflict, failure};
 use crate::admin::Admin;
 use crate::definitions::document;
-use crate::definitions::edit::{EditError, replace};
+use crate::definitions::edit::{EditError, append, replace};
 use crate::definitions::snapshot::Interface;
 use crate::observe::code::Code;
 
@@ -69,23 +69,35 @@ impl Located {
     pub fn with(&self, document: &Map<String, Value>) -> Result<String, EditError> {
         replace(&self.text, self.index, document)
     }
+}
 
-    /// What a definition means that came without `kind`, and with what the API shows though the file does not say it.
-    pub fn meant(&self, mut given: Map<String, Value>) -> Map<String, Value> {
-        let shown = [
-            ("version", self.interface.version.to_string()),
-            ("path", self.interface.path.clone()),
-            ("status", "active".to_owned()),
-        ];
-        for (key, value) in shown {
-            if !self.document.contains_key(key)
-                && given.get(key).and_then(Value::as_str) == Some(value.as_str())
-            {
-                given.shift_remove(key);
-            }
-        }
-        of_kind(given)
+/// The text of a file with an interface as the document at `index` (from 0), or after all others where there is none.
+///
+/// # Errors
+/// Where the text cannot be edited.
+pub fn put(text: &str, index: usize, given: Map<String, Value>) -> Result<String, EditError> {
+    let (documents, _) = document::parse("", text);
+    match documents.get(index).map(|document| document.root.to_json()) {
+        Some(Value::Object(written)) => replace(text, index, &meant(&written, given)),
+        Some(_) => Err(EditError::Unreadable),
+        None => append(text, &of_kind(given)),
     }
+}
+
+/// What a definition means that came without `kind`, and with what the API shows though the file does not say it.
+pub fn meant(written: &Map<String, Value>, mut given: Map<String, Value>) -> Map<String, Value> {
+    let code = given.get("code").and_then(Value::as_str).unwrap_or_default();
+    let shown = [
+        ("version", "1.0.0".to_owned()),
+        ("path", format!("/data-api/{code}")),
+        ("status", "active".to_owned()),
+    ];
+    for (key, value) in shown {
+        if !written.contains_key(key) && given.get(key).and_then(Value::as_str) == Some(&value) {
+            given.shift_remove(key);
+        }
+    }
+    of_kind(given)
 }
 
 /// With the kind, which the API leaves out, first.

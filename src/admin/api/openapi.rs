@@ -85,7 +85,14 @@ pub const ROUTES: &[Route] = &[
         &["text", "message?", "branch?"],
         &["path"],
     ),
-    ("post", "/api/config/check", D, "The problems that a file would make.", &["text"], &["path"]),
+    (
+        "post",
+        "/api/config/check",
+        D,
+        "The problems that a file would make, and its text with a definition put into it.",
+        &["text", "index", "definition"],
+        &["path"],
+    ),
     ("get", "/api/config/log", V, "Commits of a file, or of all.", NONE, &["path"]),
     ("get", "/api/config/reloads", V, "The last reloads.", NONE, NONE),
     (

@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 use super::body::Body;
 use super::config::{apply, or_else, precondition_required, refused, seen, set_etag, summarised};
 use super::envelope::{conflict, failure, success, with_status};
-use super::located::{Located, of_kind};
+use super::located::{Located, meant, of_kind};
 use crate::admin::Admin;
 use crate::admin::edit::{Author, Change, ChangeError, Seen, Written, etag};
 use crate::admin::person::Person;
@@ -64,7 +64,7 @@ pub async fn replace_one(
         Err(response) => return response,
     };
     let Some(seen) = seen(&headers) else { return precondition_required() };
-    let document = located.meant(given);
+    let document = meant(&located.document, given);
     store(&admin, &person, note, &located, &document, seen, "Change").await
 }
 

@@ -177,6 +177,32 @@ fn what_would_not_load_is_not_written() {
 }
 
 #[test]
+fn a_form_is_put_into_its_text() {
+    let tree = tree();
+    let gateway = tree.serve();
+    let put = |text: &str, index: usize, definition: Value| {
+        let body = json!({ "text": text, "index": index, "definition": definition }).to_string();
+        gateway.admin_post("/api/config/check?path=definitions/sales.yaml", &body)
+    };
+    let mut own = gateway.admin_get("/api/dataservice/interfaces/sales").data();
+    own.as_object_mut().unwrap().remove("is_default");
+    own["name"] = json!("Other");
+    let answer = put(WRITTEN, 0, own.clone());
+    // What the API shows and the file does not say stays unsaid.
+    assert_eq!(answer.data()["text"], WRITTEN.replace("name: Sales", "name: Other"));
+    assert_eq!(answer.data()["problems"], json!([]));
+    own["datasource_id"] = json!("nowhere");
+    assert_eq!(put(WRITTEN, 0, own.clone()).data()["problems"][0]["line"], 5);
+    own["code"] = json!("second");
+    own["datasource_id"] = json!("lite");
+    own.as_object_mut().unwrap().remove("path");
+    let two = put(WRITTEN, 1, own.clone()).data()["text"].as_str().unwrap().to_owned();
+    assert!(two.starts_with(WRITTEN) && two.contains("---\nkind: interface\n"), "{two}");
+    assert_eq!(put("kind: [", 0, own).status, 409);
+    assert_eq!(text(&tree, "definitions/sales.yaml"), WRITTEN);
+}
+
+#[test]
 fn files_are_edited_as_text() {
     let tree = tree();
     let gateway = tree.serve();

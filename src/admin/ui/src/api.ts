@@ -139,6 +139,8 @@ async function save(method: string, path: string, name: string, options: Options
 const one = (code: string) => `/api/dataservice/interfaces/${enc(code)}`
 export interface TestQuestion { as?: T.Json; claims?: T.JsonMap; parameters: T.JsonMap }
 export interface Asked { datasource_id: string; sql: string; params: T.JsonMap }
+/** How a change is kept: what its commit says, and the branch that gets it where it is to be reviewed first. */
+export interface Keeping { message?: string; branch?: string }
 export type LogKind = 'calls' | 'queries' | 'operations' | 'logins'
 type DefinitionMeta = { file?: string; line?: number; etag?: string; commit?: string }
 
@@ -170,18 +172,18 @@ export const api = {
   reload: () => data(request<T.Reload>('POST', '/api/reload')),
   config: () => data(get<T.ConfigTree>('/api/config')),
   file: (path: string) => data(get<T.ConfigFile>('/api/config/file', { path })),
-  saveFile: (path: string, text: string, etag: string, message?: string) =>
-    data(request<{ path: string; etag: string; commit: string | null }>('PUT', '/api/config/file', { query: { path }, body: { text, ...(message && { message }) }, etag })),
-  check: (path: string, text: string, signal?: AbortSignal) =>
-    data(request<{ problems: T.Problem[] }>('POST', '/api/config/check', { query: { path }, body: { text }, ...(signal && { signal }) })),
+  saveFile: (path: string, text: string, etag: string, keeping: Keeping = {}) =>
+    data(request<{ path: string; etag: string; commit: string | null }>('PUT', '/api/config/file', { query: { path }, body: { text, ...keeping }, etag })),
+  /** Compiles a file; with a definition, puts that into it as the document at `index` first. */
+  check: (path: string, text: string, signal?: AbortSignal, index = 0, definition?: T.Definition) =>
+    data(request<{ text: string; problems: T.Problem[] }>('POST', '/api/config/check', { query: { path }, body: { text, index, ...(definition && { definition }) }, ...(signal && { signal }) })),
   reloads: () => data(get<T.Reload[]>('/api/config/reloads')),
   log: (path?: string) => data(get<T.Commit[]>('/api/config/log', { path })),
 
   interfaces: (query: Query, signal?: AbortSignal) => get<T.Definition[]>('/api/dataservice/interfaces', query, signal),
   definition: (code: string, version?: string) => get<T.Definition, DefinitionMeta>(one(code), { version }),
-  create: (body: T.Definition) => request<unknown, DefinitionMeta>('POST', '/api/dataservice/interfaces', { body }),
-  replace: (code: string, version: string | undefined, body: T.Definition, etag: string) =>
-    request<unknown, DefinitionMeta>('PUT', one(code), { query: { version }, body, etag }),
+  create: (body: T.Definition, keeping: Keeping = {}) =>
+    request<unknown, DefinitionMeta>('POST', '/api/dataservice/interfaces', { query: { ...keeping }, body }),
   remove: (code: string, version: string | undefined, etag: string) => request('DELETE', one(code), { query: { version }, etag }),
   setStatus: (code: string, version: string | undefined, status: T.Status) =>
     request('POST', `${one(code)}/status`, { query: { version }, body: { status } }),

@@ -1,4 +1,4 @@
-// Definitions as YAML: finding one in its file, writing it anew for a preview, values as text and back.
+// Definitions as YAML: finding one in its file, and values as text and back.
 import { CORE_SCHEMA, dump, load } from 'js-yaml'
 import type { Definition, Json } from './types'
 
@@ -39,20 +39,13 @@ export function locate(text: string, code: string, version?: string): number {
   })
 }
 
-/** The definition in a document, or null while it does not parse. */
+/** The definition in a document without its kind, or null while it does not parse. */
 export function read(text: string, at: number): Definition | null {
   const part = parts(text)[at]
-  return part ? parsed(part) : null
-}
-
-/** The file with one document written anew. Its comments are lost here; the server keeps them. */
-export function replaced(text: string, at: number, one: Definition): string {
-  const all = parts(text)
-  const part = all[at]
-  if (!part) return toYaml({ kind: 'interface', ...one })
-  const lead = at === 0 ? part.lines.slice(0, part.lines.findIndex((line) => line.trim() !== '' && !line.startsWith('#'))) : []
-  part.lines = [...lead, ...toYaml({ kind: 'interface', ...one }).trimEnd().split('\n'), '']
-  return all.map((each) => each.lines.join('\n').trimEnd()).filter((each, index) => index > 0 || each).join('\n---\n').concat('\n')
+  const one = part ? parsed(part) : null
+  if (!one) return null
+  const { kind: _kind, ...own } = one
+  return own as Definition
 }
 
 const isEmpty = (value: unknown): boolean =>

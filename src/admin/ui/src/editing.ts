@@ -1,13 +1,15 @@
-// The state of the editor: a form and the YAML of its file, of which one is edited at a time, and saving either.
-import { computed, nextTick, onScopeDispose, ref, shallowRef, watch, type Ref } from 'vue'
-import { ApiError, api } from './api'
-import { clean, locate, read, replaced, toYaml } from './definition'
+// The state of the editor: the text of a file is what is saved. The form shows one of its documents and writes into it.
+import { nextTick, onScopeDispose, ref, shallowRef, watch, computed, type Ref } from 'vue'
+import { ApiError, api, type Keeping } from './api'
+import { clean, locate, read, toYaml } from './definition'
 import { explain, isAbort, type Failure } from './failure'
 import { debounce } from './load'
 import type { ConfigFile, Definition, Problem } from './types'
 
-export type Side = 'none' | 'form' | 'yaml'
 export interface Saved { code: string; version?: string; commit?: string | null }
+
+/** Pause in the typing after which the text is compiled. */
+const PAUSE_MS = 500
 
 const copyOf = (one: Definition): Definition => JSON.parse(JSON.stringify(one)) as Definition
 
@@ -15,6 +17,7 @@ export function useEditing(code: string | undefined, version: string | undefined
   // `ref` would unwrap the type, which has no end.
   const form = ref<unknown>(copyOf(draft)) as Ref<Definition>
   const yaml = ref('')
+  /** The document as the file has it. */
   const before = shallowRef<Definition | null>(null)
   const file = shallowRef<ConfigFile | null>(null)
   const problems = shallowRef<Problem[]>([])
@@ -24,20 +27,18 @@ export function useEditing(code: string | undefined, version: string | undefined
   const failed = shallowRef<Failure | null>(null)
   const refused = shallowRef<Failure | null>(null)
   const conflict = ref(false)
-  const side = ref<Side>('none')
-  let etag = ''
+  const dirty = ref(false)
+  /** The text parses, so that the form can show it. */
+  const readable = ref(true)
   let at = 0
+  /** The form holds what the text does not have yet. */
+  let ahead = false
   /** True while this module itself writes into one side. */
   let quiet = false
   let check: AbortController | null = null
 
   const path = computed(() => file.value?.path ?? `definitions/${form.value.code || 'new'}.yaml`)
-  const dirty = computed(() => side.value !== 'none')
-  const versionChanged = computed(() => Boolean(before.value) && side.value === 'form' && form.value.version !== before.value?.version)
-
-  function written(): string {
-    return replaced(file.value?.text ?? '', at, clean(form.value, before.value))
-  }
+  const versionChanged = computed(() => Boolean(before.value) && form.value.version !== before.value?.version)
 
   async function settle(act: () => void): Promise<void> {
     quiet = true
@@ -46,27 +47,29 @@ export function useEditing(code: string | undefined, version: string | undefined
     quiet = false
   }
 
+  /** Shows a text, and its document in the form. */
+  async function show(text: string): Promise<void> {
+    const one = read(text, at)
+    readable.value = Boolean(one)
+    ahead = false
+    await settle(() => {
+      yaml.value = text
+      if (one) form.value = one
+    })
+  }
+
   async function load(): Promise<void> {
     failed.value = null
     refused.value = null
-    if (!code) {
-      await settle(() => (yaml.value = written()))
-      return
-    }
+    problems.value = []
+    if (!code) return show(toYaml({ kind: 'interface', ...clean(draft, null) }))
     loading.value = true
     try {
-      const { data, meta, etag: found } = await api.definition(code, version)
-      const { is_default: _default, ...own } = data
-      etag = found
-      before.value = own as Definition
-      file.value = meta.file ? await api.file(meta.file) : null
-      at = Math.max(0, locate(file.value?.text ?? '', code, own.version as string | undefined))
-      await settle(() => {
-        form.value = copyOf(own as Definition)
-        yaml.value = file.value?.text ?? toYaml(own)
-        side.value = 'none'
-      })
-      problems.value = []
+      const { meta } = await api.definition(code, version)
+      await take(await api.file(meta.file ?? ''))
+      await show(file.value?.text ?? '')
+      before.value = copyOf(form.value)
+      dirty.value = false
     } catch (error) {
       failed.value = explain(error)
     } finally {
@@ -74,57 +77,71 @@ export function useEditing(code: string | undefined, version: string | undefined
     }
   }
 
-  const look = debounce(() => {
+  async function take(found: ConfigFile): Promise<void> {
+    file.value = found
+    at = Math.max(0, locate(found.text, code ?? '', version))
+  }
+
+  /** Has the server put the form into the text, where it is ahead, and compile it. */
+  async function compile(): Promise<void> {
     check?.abort()
     const mine = new AbortController()
     check = mine
     checking.value = true
-    api.check(path.value, yaml.value, mine.signal)
-      .then((found) => (problems.value = found.problems), () => {})
-      .finally(() => check === mine && (checking.value = false))
-  }, 600)
+    try {
+      const definition = ahead ? clean(form.value, before.value) : undefined
+      const found = await api.check(path.value, yaml.value, mine.signal, at, definition)
+      if (definition) {
+        ahead = false
+        await settle(() => (yaml.value = found.text))
+      }
+      problems.value = found.problems
+      refused.value = null
+    } finally {
+      if (check === mine) checking.value = false
+    }
+  }
+  const look = debounce(() => void compile().catch(refuse), PAUSE_MS)
 
   watch(form, () => {
     if (quiet) return
-    side.value = 'form'
-    void settle(() => (yaml.value = written()))
+    dirty.value = true
+    ahead = true
     look()
   }, { deep: true })
 
   watch(yaml, (text) => {
     if (quiet) return
-    side.value = 'yaml'
-    const one = read(text, at)
-    if (one) void settle(() => {
-      const { kind: _kind, ...own } = one
-      form.value = own as Definition
-    })
+    dirty.value = true
+    void show(text)
     look()
   })
 
-  async function send(asNew: boolean): Promise<Saved> {
-    if (side.value === 'yaml') {
-      // A new file needs no etag, and keeps its comments.
-      const done = await api.saveFile(path.value, yaml.value, file.value?.etag ?? '')
-      return { code: form.value.code, version: form.value.version, commit: done.commit }
+  async function send(asNew: boolean, keeping: Keeping): Promise<Saved> {
+    if (ahead) await compile()
+    const { code: name, version: number } = form.value
+    if (asNew) {
+      const one = clean(form.value, before.value)
+      // Only one version can be the default, and it is not the one that was just made.
+      delete one.default
+      const { meta } = await api.create(one, keeping)
+      return { code: name, version: number, commit: meta.commit }
     }
-    const one = clean(form.value, before.value)
-    // Only one version can be the default, and it is not the one that was just made.
-    if (asNew) delete one.default
-    const { meta } = code && !asNew ? await api.replace(code, before.value?.version ?? version, one, etag) : await api.create(one)
-    return { code: one.code, version: one.version, commit: meta.commit }
+    const usual = `${code ? 'Change' : 'Add'} ${name}@${number ?? '1.0.0'}`
+    const done = await api.saveFile(path.value, yaml.value, file.value?.etag ?? '', { ...keeping, message: keeping.message || usual })
+    return { code: name, version: number, commit: done.commit }
   }
 
-  async function save(asNew = false): Promise<Saved | null> {
+  async function save(asNew = false, keeping: Keeping = {}): Promise<Saved | null> {
     saving.value = true
     refused.value = null
     try {
-      const saved = await send(asNew)
-      side.value = 'none'
+      const saved = await send(asNew, keeping)
+      dirty.value = false
       return saved
     } catch (error) {
       if (error instanceof ApiError && error.status === 412) conflict.value = true
-      else if (!isAbort(error)) refuse(error)
+      else refuse(error)
       return null
     } finally {
       saving.value = false
@@ -132,26 +149,23 @@ export function useEditing(code: string | undefined, version: string | undefined
   }
 
   function refuse(error: unknown): void {
+    if (isAbort(error)) return
     refused.value = explain(error)
     if (!(error instanceof ApiError)) return
     const found = error.details.filter((one) => one.file && one.line)
     if (found.length) problems.value = found.map((one) => ({ severity: 'error', code: '', message: '', column: 1, ...one }) as Problem)
   }
 
-  /** Takes the newest state as the base and keeps what is on the screen, to be saved over it. */
-  async function rebase(): Promise<void> {
-    if (!code) return
-    const { data, meta, etag: found } = await api.definition(code, version)
-    const { is_default: _default, ...own } = data
-    etag = found
-    before.value = own as Definition
-    const newest = meta.file ? await api.file(meta.file) : null
-    at = Math.max(0, locate(newest?.text ?? '', code, own.version as string | undefined))
-    file.value = newest
-    if (side.value === 'form') await settle(() => (yaml.value = written()))
+  /** Goes on from the newest file with a text in its place, which is yet to be saved. */
+  async function rebase(newest: ConfigFile, text: string): Promise<void> {
+    await take(newest)
+    before.value = read(newest.text, at)
+    await show(text)
+    dirty.value = true
     conflict.value = false
+    look()
   }
 
   onScopeDispose(() => check?.abort())
-  return { form, yaml, before, file, path, problems, checking, loading, saving, failed, refused, conflict, side, dirty, versionChanged, load, save, rebase }
+  return { form, yaml, before, file, path, problems, checking, loading, saving, failed, refused, conflict, readable, dirty, versionChanged, load, save, rebase }
 }

@@ -43,6 +43,13 @@ export function tell(message: string): void {
   ElMessage({ type: 'success', message, duration: 3000 })
 }
 
+/** Says where a change went: into a commit, onto a branch, or just into the file. */
+export function tellSaved(commit: string | null | undefined, branch?: string): void {
+  const short = commit?.slice(0, 10) ?? ''
+  if (branch) ElMessage({ type: 'success', message: t('save.branch.done', { branch, commit: short }), duration: 10_000, showClose: true })
+  else tell(commit ? t('editor.saved.commit', { commit: short }) : t('editor.saved'))
+}
+
 /** Asks before something that cannot be taken back. */
 export async function sure(message: string, action: string, danger = true): Promise<boolean> {
   try {
