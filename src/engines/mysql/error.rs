@@ -92,6 +92,12 @@ pub(super) fn unavailable(error: &Error) -> EngineError {
     EngineError::Unavailable(error.to_string())
 }
 
+/// Whether a server that was asked for a connection has none to give, to this account or to anybody.
+pub(super) fn has_no_connection_left(error: &Error) -> bool {
+    let codes = [TOO_MANY_CONNECTIONS, TOO_MANY_USER_CONNECTIONS, USER_LIMIT];
+    matches!(error, Error::Server(server) if codes.contains(&server.code))
+}
+
 /// The step at which a connection to the server failed.
 pub(super) fn login_step(error: &Error) -> LoginStep {
     match error {

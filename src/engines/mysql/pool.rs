@@ -11,10 +11,10 @@ use mysql_async::prelude::Queryable as _;
 use mysql_async::{Conn, Opts};
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 use tokio::time::{timeout, timeout_at};
 
-use super::error::{login_step, unavailable};
+use super::error::{has_no_connection_left, login_step, unavailable};
 use super::session::{self, Open, Session};
 use crate::engines::{EngineConfig, EngineError, LoginStep, PoolStats};
 
@@ -23,6 +23,8 @@ use crate::engines::{EngineConfig, EngineError, LoginStep, PoolStats};
 const SIDE_CONNECTIONS_MAX: usize = 4;
 /// Longest attempt to cancel a query.
 const KILL_TIMEOUT: Duration = Duration::from_secs(2);
+/// How often a server that refused another connection is asked for one again, while there are others to wait for.
+const CROWDED_PAUSE: Duration = Duration::from_millis(250);
 /// Longest goodbye.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -39,6 +41,9 @@ pub(super) struct Pool {
     side: Semaphore,
     open: Arc<AtomicUsize>,
     idle: Mutex<Idle>,
+    /// A connection has come back, for those that wait because the server gives no more of them.
+    returned: Notify,
+    waiting: AtomicUsize,
 }
 
 #[derive(Default)]
@@ -63,6 +68,8 @@ impl Pool {
             side: Semaphore::new(SIDE_CONNECTIONS_MAX),
             open: Arc::default(),
             idle: Mutex::default(),
+            returned: Notify::new(),
+            waiting: AtomicUsize::new(0),
         }
     }
 
@@ -76,31 +83,65 @@ impl Pool {
     /// bound it.
     ///
     /// # Errors
-    /// [`EngineError::Unavailable`] where a new one could not be had, also by `deadline`.
+    /// [`EngineError::Unavailable`] where a new one could not be had, also by `deadline`; [`EngineError::Timeout`] where
+    /// the server gives no more and none has come back by then.
     pub async fn lease(self: &Arc<Self>, deadline: Instant) -> Result<Lease, EngineError> {
         let place = Arc::clone(&self.places).acquire_owned().await;
         let place = place.expect("the semaphore is never closed");
-        let (session, open) = {
-            let mut idle = self.idle.lock();
-            let session = idle.sessions.pop();
-            let session =
-                session.filter(|session| session.idle_since.elapsed() < self.idle_timeout);
-            // Counted under the lock, so that `stats` never sees one connection too few.
-            let open = session.is_none().then(|| Open::count(&self.open));
-            (session, open)
-        };
+        let (session, open) = self.idle_or_open();
         let reused = session.is_some();
         let mut lease =
             Lease { pool: Arc::clone(self), session, place: Some(place), reused, running: false };
         if let Some(open) = open {
             let late = || EngineError::Unavailable("not connected by the deadline".into());
             let connected = timeout_at(deadline.into(), self.connect(open)).await;
-            lease.session = Some(connected.map_err(|_| late())??);
+            match connected.map_err(|_| late())? {
+                Ok(session) => lease.session = Some(session),
+                Err(refused) if refused.crowded => {
+                    (lease.session, lease.reused) = self.crowded(refused, deadline).await?;
+                }
+                Err(refused) => return Err(refused.error),
+            }
         }
         Ok(lease)
     }
 
-    async fn connect(&self, open: Open) -> Result<Session, EngineError> {
+    /// An idle connection, or leave to open one.
+    fn idle_or_open(&self) -> (Option<Session>, Option<Open>) {
+        let mut idle = self.idle.lock();
+        let session = idle.sessions.pop();
+        let session = session.filter(|session| session.idle_since.elapsed() < self.idle_timeout);
+        // Counted under the lock, so that `stats` never sees one connection too few.
+        let open = session.is_none().then(|| Open::count(&self.open));
+        (session, open)
+    }
+
+    /// A connection of a server that gives fewer than the pool may have: one that comes back, or a new one after all; and
+    /// whether it was idle before. As long as there are others to wait for.
+    async fn crowded(
+        &self,
+        mut refused: Refused,
+        deadline: Instant,
+    ) -> Result<(Option<Session>, bool), EngineError> {
+        let _waiting = Waiting::new(&self.waiting);
+        while refused.crowded && self.open.load(Ordering::Relaxed) > 0 {
+            let again = deadline.min(Instant::now() + CROWDED_PAUSE);
+            let _ = timeout_at(again.into(), self.returned.notified()).await;
+            if Instant::now() >= deadline {
+                return Err(EngineError::Timeout);
+            }
+            let (session, open) = self.idle_or_open();
+            let Some(open) = open else { return Ok((session, true)) };
+            match timeout_at(deadline.into(), self.connect(open)).await {
+                Ok(Ok(session)) => return Ok((Some(session), false)),
+                Ok(Err(again)) => refused = again,
+                Err(_) => return Err(EngineError::Timeout),
+            }
+        }
+        Err(refused.error)
+    }
+
+    async fn connect(&self, open: Open) -> Result<Session, Refused> {
         let connecting = Session::open(self.options.clone(), &self.setup, open);
         self.in_time(connecting).await
     }
@@ -116,7 +157,7 @@ impl Pool {
             conn.query_drop(&self.setup).await?;
             Ok(conn)
         };
-        Ok((self.in_time(connecting).await?, place))
+        Ok((self.in_time(connecting).await.map_err(|refused| refused.error)?, place))
     }
 
     /// Connects beside the pool, and says goodbye. Bounded by the caller alone.
@@ -136,14 +177,18 @@ impl Pool {
     async fn in_time<T>(
         &self,
         connecting: impl Future<Output = mysql_async::Result<T>>,
-    ) -> Result<T, EngineError> {
+    ) -> Result<T, Refused> {
         let connected =
             timeout(self.connect_timeout, on_runtime(self.runtime.as_ref(), connecting));
         let Ok(connected) = connected.await else {
             let waited_ms = self.connect_timeout.as_millis();
-            return Err(EngineError::Unavailable(format!("no connection within {waited_ms} ms")));
+            let error = EngineError::Unavailable(format!("no connection within {waited_ms} ms"));
+            return Err(Refused { error, crowded: false });
         };
-        connected.map_err(|error| unavailable(&error))
+        connected.map_err(|error| Refused {
+            crowded: has_no_connection_left(&error),
+            error: unavailable(&error),
+        })
     }
 
     fn handle(&self) -> Option<Handle> {
@@ -159,6 +204,10 @@ impl Pool {
         {
             idle.swept = true;
             handle.spawn(sweep(Arc::downgrade(self), self.idle_timeout));
+        }
+        drop(idle);
+        if self.waiting.load(Ordering::Relaxed) > 0 {
+            self.returned.notify_one();
         }
     }
 
@@ -187,6 +236,29 @@ impl Pool {
         let (mut conn, _place) = self.side_connection().await?;
         conn.query_drop(format!("KILL QUERY {id}")).await.map_err(|error| unavailable(&error))?;
         conn.disconnect().await.map_err(|error| unavailable(&error))
+    }
+}
+
+/// Why there is no new connection.
+struct Refused {
+    error: EngineError,
+    /// The server has no more for this account, or for anybody.
+    crowded: bool,
+}
+
+/// Counts one that waits, until it is dropped.
+struct Waiting<'p>(&'p AtomicUsize);
+
+impl<'p> Waiting<'p> {
+    fn new(waiting: &'p AtomicUsize) -> Self {
+        waiting.fetch_add(1, Ordering::Relaxed);
+        Self(waiting)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -246,7 +318,7 @@ impl Lease {
         self.running = false;
         self.reused = false;
         let open = Open::count(&self.pool.open);
-        self.session = Some(self.pool.connect(open).await?);
+        self.session = Some(self.pool.connect(open).await.map_err(|refused| refused.error)?);
         Ok(())
     }
 
