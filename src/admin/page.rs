@@ -4,7 +4,7 @@ use axum::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
     X_FRAME_OPTIONS,
 };
-use axum::http::{HeaderName, StatusCode, Uri};
+use axum::http::{HeaderName, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 
 use super::api::envelope;
@@ -25,7 +25,7 @@ const POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-
 const LASTING: &str = "assets/";
 
 /// Gives a file of the page.
-pub async fn show(uri: Uri) -> Response {
+pub async fn show(method: Method, uri: Uri) -> Response {
     let name = match uri.path().trim_start_matches('/') {
         "" => "index.html",
         name => name,
@@ -33,9 +33,14 @@ pub async fn show(uri: Uri) -> Response {
     if FILES.is_empty() && name == "index.html" {
         return answer("text/html; charset=utf-8", "no-store", WITHOUT.as_bytes());
     }
+    let is_read = method == Method::GET || method == Method::HEAD;
     let Ok(at) = FILES.binary_search_by(|(known, _)| (*known).cmp(name)) else {
         return envelope::failure(Code::NotFound, "There is nothing at this address.");
     };
+    if !is_read {
+        let text = "The address does not answer this method.";
+        return envelope::with_status(405, envelope::failure(Code::NotFound, text));
+    }
     let lasts =
         if name.starts_with(LASTING) { "public, max-age=31536000, immutable" } else { "no-cache" };
     answer(media_type(name), lasts, FILES[at].1)

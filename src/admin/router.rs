@@ -103,7 +103,7 @@ pub fn router(admin: Arc<Admin>) -> Router {
         .merge(api)
         .merge(open)
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
-        .fallback_service(get(page::show))
+        .fallback(page::show)
         .method_not_allowed_fallback(|| async {
             envelope::with_status(
                 405,

@@ -18,6 +18,7 @@ use crate::definitions::spec::interface::{Expect, TestCase};
 use crate::gateway::calls::Calls;
 use crate::gateway::explain::caller;
 use crate::gateway::leave::Leave;
+use crate::gateway::misses::Misses;
 use crate::gateway::pipeline::{TestRun, handle};
 use crate::gateway::testing::request;
 use crate::gateway::{Gateway, GatewaySettings};
@@ -76,6 +77,7 @@ pub fn run(arguments: &Arguments) -> ExitCode {
         attempts: Attempts::new(0),
         leave: Leave::default(),
         calls: Calls::new(GatewaySettings::default().max_in_flight),
+        misses: Misses::default(),
         settings: GatewaySettings::default(),
     });
     let generation = live.current();

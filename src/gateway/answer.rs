@@ -255,7 +255,7 @@ pub fn parts(running: Running, exchange: Exchange, status: u16) -> super::body::
                 }
                 Step::Failed(failure) => {
                     let error: ApiError = failure.into();
-                    let cause = error.internal.clone().unwrap_or_default();
+                    let cause = error.reason();
                     let outcome = Outcome {
                         code: error.code,
                         status,

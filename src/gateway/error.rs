@@ -84,6 +84,25 @@ impl ApiError {
         vec![(name.to_owned(), fault)].into()
     }
 
+    /// Why, in English, for the log and the audit record: the cause that is not for the caller, or what the caller is told.
+    pub fn reason(&self) -> String {
+        if let Some(cause) = &self.internal {
+            return cause.clone();
+        }
+        let told = if self.faults.is_empty() {
+            self.message.text(Language::En)
+        } else {
+            let faults = self.faults.iter();
+            let told: Vec<String> =
+                faults.map(|(field, fault)| messages::fault(field, fault, Language::En)).collect();
+            told.join(" ")
+        };
+        match self.denial {
+            Some(denial) => format!("{}: {told}", denial.as_str()),
+            None => told,
+        }
+    }
+
     /// The envelope.
     pub fn to_json(&self, language: Language) -> Value {
         let details: Vec<Value> = self
@@ -130,6 +149,7 @@ impl From<Denial> for ApiError {
             Denial::NotGranted => (Code::Forbidden, Message::NotGranted),
             Denial::DataNotGranted => (Code::Forbidden, Message::DataNotGranted),
             Denial::MissingCredentials => (Code::Unauthorized, Message::MissingCredentials),
+            Denial::MalformedCredentials => (Code::Unauthorized, Message::MalformedCredentials),
             _ => (Code::Unauthorized, Message::BadCredentials),
         };
         Self { denial: Some(denial), ..Self::new(code, message) }

@@ -46,6 +46,8 @@ pub struct Exchange {
     pub path: String,
     pub language: Language,
     pub interface: Option<Arc<Interface>>,
+    /// The code whose address it was though nothing answers there, or none; where that is to be recorded.
+    pub missed: Option<String>,
     pub principal: Option<Arc<Principal>>,
     /// What the caller may see, on a governed datasource.
     pub granted: Option<Granted>,
@@ -98,6 +100,7 @@ impl Exchange {
             path,
             language: negotiate::language(headers),
             interface: None,
+            missed: None,
             principal: None,
             granted: None,
             params: None,
@@ -140,7 +143,11 @@ impl Exchange {
     }
 
     fn audit_mode(&self) -> Audit {
-        self.interface.as_ref().map_or(Audit::Off, |interface| interface.audit)
+        match &self.interface {
+            Some(interface) => interface.audit,
+            None if self.missed.is_some() => Audit::Buffered,
+            None => Audit::Off,
+        }
     }
 
     fn buffer(&self, outcome: &Outcome<'_>) {
@@ -217,10 +224,15 @@ impl Exchange {
                 let runtime = self.generation.runtime(interface);
                 (runtime.code.clone(), runtime.version.clone())
             }
-            None => (Arc::from(""), Arc::from("")),
+            None => (Arc::from(self.missed.as_deref().unwrap_or_default()), Arc::from("")),
         };
         let principal = self.principal.as_deref();
         let roles = match (principal, &self.interface) {
+            // Whoever was turned away has roles too, and they are the first thing to look at.
+            (Some(principal), _) if !self.passed => {
+                let roles = principal.roles.iter().filter_map(|role| policies.roles.get(*role));
+                roles.map(|role| Arc::from(role.name.as_str())).collect()
+            }
             (Some(principal), Some(interface)) => {
                 let mut roles: Vec<Arc<str>> =
                     granting(principal, interface, policies).map(Arc::from).collect();

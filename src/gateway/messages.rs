@@ -20,6 +20,7 @@ pub enum Message {
     AddressNotAllowed,
     OriginNotAllowed,
     MissingCredentials,
+    MalformedCredentials,
     BadCredentials,
     NotGranted,
     DataNotGranted,
@@ -87,6 +88,10 @@ impl Message {
             Self::MissingCredentials => pair(
                 "The interface needs credentials: send X-API-Key or Authorization: Bearer.",
                 "该接口需要鉴权：请携带 X-API-Key 或 Authorization: Bearer。",
+            ),
+            Self::MalformedCredentials => pair(
+                "The credentials cannot be read: send one X-API-Key, or one Authorization: Bearer, and not both.",
+                "无法识别凭证：请只携带一个 X-API-Key，或一个 Authorization: Bearer，不能两者都带。",
             ),
             Self::BadCredentials => {
                 pair("The credentials are not valid or have expired.", "凭证无效或已过期。")

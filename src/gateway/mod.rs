@@ -7,6 +7,7 @@ use ipnet::IpNet;
 
 use self::calls::Calls;
 use self::connection::Limits;
+use self::misses::Misses;
 use crate::access::attempts::Attempts;
 use crate::live::reload::Live;
 use crate::observe::Observer;
@@ -26,6 +27,7 @@ pub mod framing;
 pub mod input;
 pub mod leave;
 pub mod messages;
+pub mod misses;
 pub mod negotiate;
 pub mod openapi;
 pub mod pipeline;
@@ -84,6 +86,8 @@ pub struct Gateway {
     pub leave: Leave,
     /// Those being worked on, of at most `settings.max_in_flight`.
     pub calls: Calls,
+    /// Calls that found no interface.
+    pub misses: Misses,
     pub settings: GatewaySettings,
 }
 

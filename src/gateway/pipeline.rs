@@ -26,11 +26,11 @@ use crate::access::authenticate::{Circumstances, Credentials};
 use crate::access::authorize::authorize;
 use crate::access::principal::Principal;
 use crate::definitions::fault::Fault;
-use crate::definitions::snapshot::Interface;
+use crate::definitions::snapshot::{Interface, Policies};
 use crate::definitions::spec::interface::{Audit, Location, Status};
 use crate::live::generation::Generation;
 use crate::observe::code::Code;
-use crate::observe::event::Event;
+use crate::observe::event::{Denial, Event};
 use crate::query::encode::Format;
 use crate::query::execute::Call;
 use crate::query::params::{self, parse_query};
@@ -115,7 +115,9 @@ where
         }
         Some(test) => (test.interface.clone(), test_segments(&test.interface, parts.uri.path())),
         None => {
-            let matched = route::find(&generation.snapshot, parts.uri.path(), &query)?;
+            let snapshot = &generation.snapshot;
+            let found = route::find(snapshot, parts.uri.path(), &query);
+            let matched = found.map_err(|error| missed(exchange, error))?;
             (matched.interface, matched.segments)
         }
     };
@@ -139,7 +141,8 @@ where
     };
     exchange.principal = Some(principal.clone());
     let policies = &generation.snapshot.policies;
-    authorize(&principal, &interface, policies)?;
+    authorize(&principal, &interface, policies)
+        .map_err(|denial| turned_away(denial, &principal, &interface, policies))?;
     let granted = generation.rights.of(&principal, &interface, policies)?;
     exchange.granted.clone_from(&granted);
     if test.is_none() {
@@ -159,9 +162,12 @@ where
     let until = deadline.min(Instant::now() + settings.body_timeout);
     let limits = BodyLimits { max_bytes: settings.max_body_bytes, until };
     let input = input::read(&interface, segments, query, &parts.headers, body, limits).await?;
-    let params = params::take(&interface, &input)?;
+    let is_recorded = interface.audit != Audit::Off;
+    let params = params::take(&interface, &input).inspect_err(|_| {
+        exchange.params = is_recorded.then(|| params::given(&interface, &input));
+    })?;
     exchange.secrets = params.secrets(&interface);
-    exchange.params = (interface.audit != Audit::Off).then(|| params.to_audit(&interface));
+    exchange.params = is_recorded.then(|| params.to_audit(&interface));
     let scope = scope::bind(&interface, &params, &principal, exchange.ip, exchange.at)?;
 
     // cache, query
@@ -174,6 +180,36 @@ where
     let layouts = runtime.layouts.clone();
     let call = Call { interface, source, layouts, scope, granted, format, message, deadline };
     answer::answer(exchange, call).await.map(|answered| Reply::Answer(answered, format))
+}
+
+/// Notes whose address it was that nothing answers at, for as many calls as are recorded.
+fn missed(exchange: &mut Exchange, error: ApiError) -> ApiError {
+    if error.code != Code::NotFound || !exchange.gateway.misses.take(exchange.at) {
+        return error;
+    }
+    let (code, reason) = route::whose(&exchange.generation.snapshot, &exchange.path);
+    exchange.missed = Some(code);
+    error.because(reason)
+}
+
+/// The refusal, with what the record says of it.
+fn turned_away(
+    denial: Denial,
+    principal: &Principal,
+    interface: &Interface,
+    policies: &Policies,
+) -> ApiError {
+    let error = ApiError::from(denial);
+    if denial != Denial::NotGranted {
+        return error;
+    }
+    let roles = principal.roles.iter().filter_map(|role| policies.roles.get(*role));
+    let names: Vec<&str> = roles.map(|role| role.name.as_str()).collect();
+    error.because(if names.is_empty() {
+        format!("the caller has no role, and `{}` needs one that grants it", interface.code)
+    } else {
+        format!("none of the caller's roles grants `{}`: {}", interface.code, names.join(", "))
+    })
 }
 
 async fn authenticate(

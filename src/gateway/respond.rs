@@ -141,14 +141,9 @@ pub async fn failed(mut exchange: Exchange, error: ApiError) -> Response<Body> {
         exchange.gateway.observer.report(&Event::AccessDenied { reason, request_id, ip });
     }
     let body = Bytes::from(error.to_json(exchange.language).to_string());
-    let bytes = body.len() as u64;
-    let outcome = Outcome {
-        code: error.code,
-        status: error.status,
-        rows: 0,
-        bytes,
-        error: error.internal.as_deref(),
-    };
+    let (bytes, reason) = (body.len() as u64, error.reason());
+    let outcome =
+        Outcome { code: error.code, status: error.status, rows: 0, bytes, error: Some(&reason) };
     if let Err(lost) = exchange.finish(&outcome).await {
         return unrecorded(exchange, &lost.to_string());
     }

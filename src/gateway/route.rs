@@ -6,7 +6,7 @@ use super::error::ApiError;
 use super::messages::Message;
 use crate::definitions::fault::Fault;
 use crate::definitions::snapshot::{Interface, Snapshot};
-use crate::definitions::spec::interface::Method;
+use crate::definitions::spec::interface::{Method, Status};
 use crate::query::params::decode;
 
 /// An interface and the values of its path segments.
@@ -50,6 +50,24 @@ pub fn find(
         segments.push((name.to_owned(), decode(text, false)?));
     }
     Ok(Matched { interface: snapshot.interfaces[index].clone(), segments })
+}
+
+/// The code that an address belongs to, where it does, and why nothing answers there: for the record of a miss.
+pub fn whose(snapshot: &Snapshot, path: &str) -> (String, &'static str) {
+    let Ok(found) = snapshot.routes.paths.at(path) else {
+        return (String::new(), "no interface has this address");
+    };
+    let route = &snapshot.routes.entries[*found.value];
+    let mut own = snapshot.interfaces.iter().filter(|interface| interface.path == route.path);
+    let code = own.clone().next().map(|interface| interface.code.clone()).unwrap_or_default();
+    let reason = if !route.versions.is_empty() {
+        "the interface has no such version that answers"
+    } else if own.any(|interface| interface.status == Status::Draft) {
+        "the interface is a draft"
+    } else {
+        "the interface is disabled"
+    };
+    (code, reason)
 }
 
 /// Whether the interface answers this method; HEAD goes where GET goes.

@@ -27,7 +27,8 @@ const BUCKETS: usize = DURATION_BUCKETS_US.len() + 1;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     pub requests: u64,
-    /// Requests that did not end in `OK`.
+    /// Requests whose outcome was counted, as an interface may have it, and those of them that did not end in `OK`.
+    pub outcomes: u64,
     pub errors: u64,
     /// Requests that met the cache, and those that found their answer there.
     pub cache_asked: u64,
@@ -36,9 +37,9 @@ pub struct Counts {
 }
 
 impl Counts {
-    /// The share of requests that failed; 0 without requests.
-    pub fn error_ratio(&self) -> f64 {
-        ratio(self.errors, self.requests)
+    /// The share of requests that failed; `None` where outcomes are not counted.
+    pub fn error_ratio(&self) -> Option<f64> {
+        (self.outcomes > 0).then(|| ratio(self.errors, self.outcomes))
     }
 
     /// The share of hits among those that met the cache; `None` where nobody did.
@@ -73,6 +74,7 @@ impl Counts {
         Self {
             // An interface may have only one of the two measured.
             requests: counted.max(durations.iter().sum()),
+            outcomes: counted,
             errors: counted - reading.requests[Code::Ok.index()],
             cache_asked: reading.cache.iter().sum::<u64>() - cache(CacheState::Bypass),
             cache_hits: cache(CacheState::Hit) + cache(CacheState::Stale),
@@ -87,6 +89,7 @@ impl Counts {
     fn zip(&self, other: &Self, with: impl Fn(u64, u64) -> u64) -> Self {
         Self {
             requests: with(self.requests, other.requests),
+            outcomes: with(self.outcomes, other.outcomes),
             errors: with(self.errors, other.errors),
             cache_asked: with(self.cache_asked, other.cache_asked),
             cache_hits: with(self.cache_hits, other.cache_hits),

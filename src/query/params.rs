@@ -16,6 +16,8 @@ use crate::sql::bind::Bind;
 const MAX_FAULTS: usize = 100;
 /// Query parameters looked at.
 const MAX_PAIRS: usize = 10_000;
+/// Bytes of a refused value that a record shows.
+const MAX_GIVEN_BYTES: usize = 256;
 /// How deep a body may nest.
 const MAX_BODY_DEPTH: usize = 64;
 
@@ -118,6 +120,36 @@ fn unknown(interface: &Interface, input: &Input, faults: &mut Vec<ParamFault>) {
             faults.push((name.clone(), Fault::Unknown));
         }
     }
+}
+
+/// What was given for the parameters of `interface`, as it came, as JSON for the record of a call whose parameters were
+/// refused: sensitive ones masked, long ones cut, unknown ones left out.
+pub fn given(interface: &Interface, input: &Input) -> String {
+    let mut map = Map::new();
+    for parameter in &interface.parameters {
+        let texts: Vec<&str> = match parameter.location {
+            Location::Path => all(&input.path, &parameter.name),
+            Location::Query => all(&input.query, &parameter.name),
+            Location::Header => all(&input.headers, &parameter.name),
+            Location::Body => {
+                let own = input.body.iter().filter(|(key, _)| *key == parameter.name);
+                own.map(|(_, value)| value.get().trim_matches('"')).collect()
+            }
+        };
+        if texts.is_empty() {
+            continue;
+        }
+        let text = texts.join(", ");
+        let cut = &text[..text.floor_char_boundary(MAX_GIVEN_BYTES)];
+        let shown = if parameter.is_sensitive { "***" } else { cut };
+        map.insert(parameter.name.clone(), shown.into());
+    }
+    Value::Object(map).to_string()
+}
+
+fn all<'a>(pairs: &'a [(String, String)], name: &str) -> Vec<&'a str> {
+    let own = pairs.iter().filter(|(key, _)| key == name).map(|(_, text)| text.as_str());
+    own.take(MAX_ARRAY_ITEMS).collect()
 }
 
 /// Why the text of a query or body cannot be taken at all.

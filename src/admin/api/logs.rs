@@ -22,11 +22,17 @@ const MAX_PAGE_SIZE: u32 = 1_000;
 
 /// Calls of interfaces, as the audit keeps them.
 pub async fn calls(State(admin): State<Arc<Admin>>, asked: Asked) -> Response {
-    let is_failed = match asked.text("state").as_deref() {
-        None => None,
-        Some("ok") => Some(false),
-        Some("failed") => Some(true),
-        Some(_) => return failure(Code::InvalidParam, "`state` is `ok` or `failed`."),
+    let (is_failed, code) = match asked.text("state").as_deref() {
+        None => (None, None),
+        Some("ok") => (Some(false), None),
+        Some("failed") => (Some(true), None),
+        Some(word) => match Code::parse(word) {
+            Some(code) => (None, Some(code)),
+            None => {
+                let text = "`state` is `ok`, `failed`, or a code such as `INVALID_PARAM`.";
+                return failure(Code::InvalidParam, text);
+            }
+        },
     };
     let filter = AuditFilter {
         interface: asked.text("code"),
@@ -34,6 +40,7 @@ pub async fn calls(State(admin): State<Arc<Admin>>, asked: Asked) -> Response {
         request_id: asked.text("request_id"),
         text: asked.text("q"),
         is_failed,
+        code,
         from: asked.from,
         to: asked.to,
         ..AuditFilter::default()

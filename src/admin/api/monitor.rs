@@ -39,7 +39,7 @@ pub async fn interfaces(
     match sort.trim_start_matches('-') {
         "requests" => rows.sort_by(by(|counts| counts.requests as f64)),
         "p95_ms" => rows.sort_by(by(|counts| counts.quantile_ms(0.95).unwrap_or_default())),
-        "error_ratio" => rows.sort_by(by(Counts::error_ratio)),
+        "error_ratio" => rows.sort_by(by(|counts| counts.error_ratio().unwrap_or_default())),
         _ => {}
     }
     if sort.starts_with('-') {
@@ -54,7 +54,11 @@ pub async fn interfaces(
             "p50_ms": quantile(counts, 0.5),
             "p95_ms": quantile(counts, 0.95),
             "p99_ms": quantile(counts, 0.99),
-            "error_ratio": rounded(counts.error_ratio()),
+            "outcomes": counts.outcomes,
+            "errors": counts.errors,
+            "error_ratio": counts.error_ratio().map(rounded),
+            "cache_asked": counts.cache_asked,
+            "cache_hits": counts.cache_hits,
             "cache_ratio": counts.cache_ratio().map(rounded),
         })
     })

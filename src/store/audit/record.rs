@@ -54,7 +54,7 @@ pub struct AuditRecord {
     pub principal: Arc<str>,
     /// Name of the `jwt_issuer` that vouched for a token.
     pub issuer: Option<Arc<str>>,
-    /// The roles that let the call pass.
+    /// The roles that let the call pass; all of the caller's where none did.
     pub roles: Vec<Arc<str>>,
     pub ip: Option<IpAddr>,
     pub method: String,
@@ -77,7 +77,7 @@ pub struct AuditRecord {
     /// Revision of the definitions that answered.
     pub revision: Arc<str>,
     pub kind: ExecuteKind,
-    /// Internal cause of a failure; never shown to callers.
+    /// Why it failed: the cause that callers are not told, or what they were told, in English.
     pub error: Option<String>,
     /// Fingerprint of the statement that ran.
     pub sql_fingerprint: Option<String>,

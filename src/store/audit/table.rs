@@ -27,7 +27,7 @@ pub struct AuditFilter {
     pub from: Option<Timestamp>,
     /// Calls that came in before this time.
     pub to: Option<Timestamp>,
-    /// Somewhere in request id, interface, path, parameters, caller, address or error, whatever the case.
+    /// Somewhere in request id, interface, path, parameters, caller, address, code, status or error, whatever the case.
     pub text: Option<String>,
     /// Whether the call failed.
     pub is_failed: Option<bool>,
@@ -43,7 +43,7 @@ impl AuditFilter {
         if let Some(text) = text {
             query.push(
                 " AND instr(lower(request_id || ' ' || interface || ' ' || path || ' ' || coalesce(params, '') || ' ' || \
-                 principal || ' ' || coalesce(ip, '') || ' ' || coalesce(error, '')), ",
+                 principal || ' ' || coalesce(ip, '') || ' ' || code || ' ' || status || ' ' || coalesce(error, '')), ",
             );
             query.push_bind(text.to_lowercase()).push(") > 0");
         }

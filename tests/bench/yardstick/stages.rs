@@ -19,6 +19,7 @@ use tidegate::gateway::body::Body;
 use tidegate::gateway::calls::Calls;
 use tidegate::gateway::exchange::{Exchange, Outcome};
 use tidegate::gateway::leave::Leave;
+use tidegate::gateway::misses::Misses;
 use tidegate::gateway::pipeline::handle;
 use tidegate::gateway::{Gateway, GatewaySettings, admit, input, negotiate, respond, route};
 use tidegate::live::reload::Live;
@@ -54,6 +55,7 @@ pub fn print(root: &str, targets: &[String]) {
         attempts: Attempts::new(0),
         leave: Leave::default(),
         calls: Calls::new(GatewaySettings::default().max_in_flight),
+        misses: Misses::default(),
         settings: GatewaySettings::default(),
     });
     for target in targets {

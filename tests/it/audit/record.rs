@@ -119,8 +119,59 @@ fn refused_calls_are_recorded() {
     }
     assert_eq!(record_of(&store, "no-grant")["principal"], "stranger");
     assert_eq!(record_of(&store, "bad-key")["principal_kind"], "anonymous");
+    // Whoever looks for the reason of a refusal finds it, with what was sent and the roles that did not do.
+    let reason = |id: &str| record_of(&store, id)["error"].as_str().unwrap().to_owned();
+    assert_eq!(reason("bad-param"), "Parameter n must be a whole number.");
+    assert_eq!(record_of(&store, "bad-param")["params"], "{\"n\":\"x\"}");
+    assert!(reason("bad-key").starts_with("unknown_key: "), "{}", reason("bad-key"));
+    assert_eq!(reason("no-grant"), "the caller has no role, and `strict` needs one that grants it");
+    assert!(reason("address").starts_with("address_not_allowed: "));
+    assert!(reason("too-many").starts_with("Too many calls"));
     // What the database said is for the operator alone.
     assert!(record_of(&store, "broken")["error"].as_str().unwrap().contains("no_such"));
+}
+
+#[test]
+fn calls_of_nothing_are_recorded_but_not_without_end() {
+    let tree = tree();
+    tree.interface(
+        "code: off\ndatasource_id: lite\nstatus: disabled\nquery_template: SELECT 1 AS n\n",
+    );
+    tree.interface(
+        "code: new\ndatasource_id: lite\nstatus: draft\nquery_template: SELECT 1 AS n\n",
+    );
+    let gateway = tree.serve();
+    let store = open(&tree);
+    for (id, path, code, reason) in [
+        ("nowhere", "/data-api/nowhere", "", "no interface has this address"),
+        ("off", "/data-api/off", "off", "the interface is disabled"),
+        ("new", "/data-api/new", "new", "the interface is a draft"),
+        (
+            "version",
+            "/data-api/strict?version=9.9.9",
+            "strict",
+            "the interface has no such version that answers",
+        ),
+    ] {
+        assert_eq!(call(&gateway, path, id), 404);
+        let record = record_of(&store, id);
+        assert_eq!(
+            (&record["interface"], &record["error"]),
+            (&json!(code), &json!(reason)),
+            "{id}"
+        );
+        assert_eq!(
+            (&record["status"], &record["path"]),
+            (&json!(404), &json!(path.split('?').next()))
+        );
+    }
+    for _ in 0..500 {
+        gateway.get("/data-api/guessed");
+    }
+    assert_eq!(call(&gateway, "/data-api/strict", "last"), 200);
+    record_of(&store, "last");
+    let kept = count(&store, "path = '/data-api/guessed'");
+    assert!((1..400).contains(&kept), "{kept}");
 }
 
 #[test]
