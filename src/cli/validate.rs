@@ -106,7 +106,8 @@ async fn describe_all(generation: &Generation) -> Vec<Problem> {
             Err(
                 error @ (EngineError::Unavailable(_)
                 | EngineError::Timeout
-                | EngineError::Busy { .. }),
+                | EngineError::Busy { .. }
+                | EngineError::Shut { .. }),
             ) => {
                 unreachable.insert(id);
                 problems.push(Problem::error(

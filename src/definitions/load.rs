@@ -35,7 +35,7 @@ pub struct Tree {
     pub files: BTreeMap<String, String>,
     /// What could not be read.
     pub problems: Vec<Problem>,
-    /// SHA-256 over paths and texts, in hexadecimal digits.
+    /// SHA-256 over paths and texts, and over what could not be read, in hexadecimal digits.
     pub hash: String,
     /// Names this tree to callers and operators: the git commit where there is one, and the hash.
     pub revision: String,
@@ -67,6 +67,10 @@ impl Tree {
             hash.update(path);
             hash.update((text.len() as u64).to_le_bytes());
             hash.update(text);
+        }
+        for problem in &self.problems {
+            hash.update(&problem.place.file);
+            hash.update(&problem.message);
         }
         self.hash = hex(&hash.finalize());
         self.revision = match commit {
@@ -141,7 +145,10 @@ impl Look {
         use std::os::unix::fs::MetadataExt;
         let (mut hasher, mut is_being_written) = (DefaultHasher::new(), false);
         commit(root).hash(&mut hasher);
-        for path in paths(root, &mut Vec::new()) {
+        let mut problems = Vec::new();
+        let paths = paths(root, &mut problems);
+        problems.iter().for_each(|problem| problem.place.file.hash(&mut hasher));
+        for path in paths {
             path.as_os_str().hash(&mut hasher);
             let Ok(meta) = fs::metadata(&path) else { continue };
             let modified = meta.modified().ok();
@@ -155,63 +162,72 @@ impl Look {
 }
 
 fn paths(root: &Path, problems: &mut Vec<Problem>) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for folder in FOLDERS {
-        let path = root.join(folder);
-        if path.is_dir() {
-            walk(root, &path, 0, &mut found, problems);
-        }
+    let folders: Vec<PathBuf> =
+        FOLDERS.iter().map(|folder| root.join(folder)).filter(|path| path.is_dir()).collect();
+    let homes = folders.iter().filter_map(|folder| folder.canonicalize().ok()).collect();
+    let mut walk = Walk { root, homes, found: Vec::new(), problems };
+    for folder in folders {
+        walk.folder(&folder, 0);
     }
-    found
+    walk.found
 }
 
-fn walk(
-    root: &Path,
-    dir: &Path,
-    depth: usize,
-    found: &mut Vec<PathBuf>,
-    problems: &mut Vec<Problem>,
-) {
-    let entries = match fs::read_dir(dir) {
-        Ok(entries) => entries,
-        Err(error) => {
-            problems.push(unreadable(relative(root, dir), &error.to_string()));
-            return;
-        }
-    };
-    let is_dir = |entry: &fs::DirEntry| match entry.file_type() {
-        Ok(kind) if !kind.is_symlink() => kind.is_dir(),
-        // Where a link leads only a look at it tells.
-        _ => entry.path().is_dir(),
-    };
-    let mut entries: Vec<(PathBuf, bool)> =
-        entries.flatten().map(|entry| (entry.path(), is_dir(&entry))).collect();
-    entries.sort_unstable_by(|(a, _), (b, _)| a.as_os_str().cmp(b.as_os_str()));
-    for (path, is_dir) in entries {
-        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        // Editors and mounted volumes keep their own files behind a dot.
-        if name.starts_with('.') || name.ends_with('~') {
-            continue;
-        }
-        if is_dir {
-            if depth < MAX_FOLDER_DEPTH {
-                walk(root, &path, depth + 1, found, problems);
-            } else {
-                problems.push(unreadable(relative(root, &path), "folders nest too deep"));
+/// A walk through the folders of the definitions.
+struct Walk<'a> {
+    root: &'a Path,
+    /// Where the folders really are: a link may lead nowhere else, or a commit could show any file of the machine.
+    homes: Vec<PathBuf>,
+    found: Vec<PathBuf>,
+    problems: &'a mut Vec<Problem>,
+}
+
+impl Walk<'_> {
+    fn folder(&mut self, dir: &Path, depth: usize) {
+        let entries = match fs::read_dir(dir) {
+            Ok(entries) => entries,
+            Err(error) => return self.complain(dir, &error.to_string()),
+        };
+        let mut entries: Vec<fs::DirEntry> = entries.flatten().collect();
+        entries.sort_unstable_by_key(fs::DirEntry::file_name);
+        for entry in entries {
+            let (path, name) = (entry.path(), entry.file_name());
+            let name = name.to_str().unwrap_or_default();
+            // Editors and mounted volumes keep their own files behind a dot.
+            if name.starts_with('.') || name.ends_with('~') {
+                continue;
             }
-            continue;
+            let kind = entry.file_type();
+            let is_link = kind.as_ref().is_ok_and(fs::FileType::is_symlink);
+            // Where a link leads only a look at it tells.
+            let is_dir = kind.map_or(false, |kind| kind.is_dir()) || is_link && path.is_dir();
+            let is_ours = is_dir
+                || ["yaml", "yml", "sql", "json"]
+                    .iter()
+                    .any(|end| path.extension().is_some_and(|own| own == *end));
+            if !is_ours {
+                continue;
+            }
+            if is_link && !self.is_at_home(&path) {
+                self.complain(&path, "it is a link that leads out of the definitions, or nowhere");
+            } else if !is_dir && self.found.len() >= MAX_FILES {
+                return self.complain(&path, "there are too many files");
+            } else if !is_dir {
+                self.found.push(path);
+            } else if depth < MAX_FOLDER_DEPTH {
+                self.folder(&path, depth + 1);
+            } else {
+                self.complain(&path, "folders nest too deep");
+            }
         }
-        if !["yaml", "yml", "sql", "json"]
-            .iter()
-            .any(|ext| path.extension().is_some_and(|e| e == *ext))
-        {
-            continue;
-        }
-        if found.len() >= MAX_FILES {
-            problems.push(unreadable(relative(root, &path), "there are too many files"));
-            return;
-        }
-        found.push(path);
+    }
+
+    /// Whether a link leads into one of the folders.
+    fn is_at_home(&self, link: &Path) -> bool {
+        link.canonicalize().is_ok_and(|real| self.homes.iter().any(|home| real.starts_with(home)))
+    }
+
+    fn complain(&mut self, path: &Path, reason: &str) {
+        self.problems.push(unreadable(relative(self.root, path), reason));
     }
 }
 

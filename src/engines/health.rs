@@ -11,6 +11,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
+use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
@@ -26,12 +28,24 @@ const SILENCE: Duration = Duration::from_secs(2);
 /// How much longer than connecting a check may take.
 const CHECK_SLACK: Duration = Duration::from_secs(1);
 
+/// How a datasource has been since it last became well or ill.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    pub since: Timestamp,
+    /// What was last wrong with it, while it is ill.
+    pub error: Option<String>,
+    /// When the breaker lets somebody try again, while it is open.
+    pub retry_at: Option<Timestamp>,
+}
+
 /// The health of one datasource.
 pub(super) struct Health {
     engine: Arc<AnyEngine>,
     breaker: Breaker,
     check_limit: Duration,
     is_up: AtomicBool,
+    /// When `is_up` last changed, and why it is not.
+    standing: Mutex<(Timestamp, Option<String>)>,
     /// When something was heard of it, or it began to work, and when a check may begin; counted from `origin`.
     heard_us: AtomicU64,
     check_from_us: AtomicU64,
@@ -53,6 +67,7 @@ impl Health {
             breaker: Breaker::default(),
             check_limit: connect_limit + CHECK_SLACK,
             is_up: AtomicBool::new(true),
+            standing: Mutex::new((Timestamp::now(), None)),
             heard_us: AtomicU64::new(0),
             check_from_us: AtomicU64::new(0),
             origin: Instant::now(),
@@ -71,6 +86,32 @@ impl Health {
         label(self.breaker.state())
     }
 
+    /// How it has been, and since when.
+    pub fn standing(&self) -> Standing {
+        let (since, error) = self.standing.lock().clone();
+        let later = |wait: Duration| Timestamp::now().checked_add(wait).ok();
+        Standing { since, error, retry_at: self.refusal().and_then(later) }
+    }
+
+    /// A new connection has just been made, and the breaker need not wait for its probe.
+    pub fn vouch(&self) {
+        let now = Instant::now();
+        self.heard(now);
+        self.set_up(true, String::new);
+        self.tell(self.breaker.probed(true, now), String::new);
+    }
+
+    /// Says why the datasource is shut, where it is that rather than busy.
+    pub fn because(&self, error: EngineError) -> EngineError {
+        match error {
+            EngineError::Busy { retry_after } if self.breaker.state() != State::Closed => {
+                let cause = self.standing.lock().1.clone().unwrap_or_default();
+                EngineError::Shut { retry_after, cause }
+            }
+            error => error,
+        }
+    }
+
     /// When to come back, while the breaker lets nobody pass.
     pub fn refusal(&self) -> Option<Duration> {
         self.breaker.refusal(Instant::now())
@@ -79,7 +120,7 @@ impl Health {
     /// Asks to use the datasource; first after a pause of the breaker, waits for its check. `is_idle`: nobody else does.
     ///
     /// # Errors
-    /// `Busy` while the breaker is open; as the check fails; `Timeout` at `deadline`.
+    /// `Busy` while the breaker is open, see [`Self::because`]; as the check fails; `Timeout` at `deadline`.
     pub async fn admit(
         self: &Arc<Self>,
         now: Instant,
@@ -127,12 +168,24 @@ impl Health {
         }
     }
 
-    fn is(&self, well: bool, now: Instant, cause: impl FnOnce() -> String) {
+    fn is(&self, well: bool, now: Instant, cause: impl Fn() -> String) {
         if well {
             self.heard(now);
         }
-        self.is_up.store(well, Relaxed);
+        self.set_up(well, &cause);
         self.tell(self.breaker.report(well, now), cause);
+    }
+
+    /// Notes whether it is well. While it stays well this writes nothing, so that queries share no line of the processor.
+    fn set_up(&self, well: bool, cause: impl Fn() -> String) {
+        if well && self.is_up.load(Relaxed) {
+            return;
+        }
+        let mut standing = self.standing.lock();
+        if self.is_up.swap(well, Relaxed) != well {
+            standing.0 = Timestamp::now();
+        }
+        standing.1 = (!well).then(cause);
     }
 
     /// The check of an open breaker goes on without its caller, so that it comes to an end.
@@ -150,11 +203,9 @@ impl Health {
             if is_well {
                 health.heard(now);
             }
-            health.is_up.store(is_well, Relaxed);
-            let changed = health.breaker.probed(is_well, now);
-            health.tell(changed, || {
-                outcome.as_ref().err().map(ToString::to_string).unwrap_or_default()
-            });
+            let cause = || outcome.as_ref().err().map(ToString::to_string).unwrap_or_default();
+            health.set_up(is_well, cause);
+            health.tell(health.breaker.probed(is_well, now), cause);
             // Nobody listens where the caller has gone.
             let _ = tell.send(outcome);
         });
@@ -184,9 +235,9 @@ impl Health {
             match outcome {
                 Ok(()) => health.heard(now),
                 Err(EngineError::Timeout) => {
-                    health.is_up.store(false, Relaxed);
-                    let changed = health.breaker.trip(now);
-                    health.tell(changed, || "queries and a new connection have no answer".into());
+                    let cause = || "queries and a new connection have no answer".to_owned();
+                    health.set_up(false, cause);
+                    health.tell(health.breaker.trip(now), cause);
                 }
                 Err(error) => health.is(false, now, || error.to_string()),
             }

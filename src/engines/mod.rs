@@ -165,9 +165,12 @@ pub enum EngineError {
     /// Could not connect, or the connection broke.
     #[error("datasource unavailable: {0}")]
     Unavailable(String),
-    /// In-flight and queue limits are reached, or the breaker is open.
+    /// In-flight and queue limits are reached.
     #[error("datasource busy, retry after {} ms", .retry_after.as_millis())]
     Busy { retry_after: Duration },
+    /// The breaker is open, because of `cause`.
+    #[error("the breaker is open, retry after {} ms: {cause}", .retry_after.as_millis())]
+    Shut { retry_after: Duration, cause: String },
     /// The deadline passed; the query was cancelled in the database.
     #[error("deadline passed")]
     Timeout,

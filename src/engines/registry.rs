@@ -11,7 +11,7 @@ use tokio::runtime::Handle;
 use super::any::{AnyEngine, with_engine};
 use super::catalog::Shapes;
 use super::gate::{self, Gate, Pass};
-use super::health::Health;
+use super::health::{Health, Standing};
 use super::{
     Column, Dialect, Done, Engine, EngineConfig, EngineError, LoginStep, PoolStats, Query, RowSink,
 };
@@ -99,7 +99,17 @@ impl Source {
     /// # Errors
     /// Where that fails, and at which step.
     pub async fn log_in(&self) -> Result<(), (LoginStep, EngineError)> {
-        with_engine!(&*self.engine, engine => engine.log_in().await)
+        let done = with_engine!(&*self.engine, engine => engine.log_in().await);
+        if done.is_ok() {
+            // What a probe would have found out, so nobody need wait for one.
+            self.health.vouch();
+        }
+        done
+    }
+
+    /// How it has been, and since when.
+    pub fn standing(&self) -> Standing {
+        self.health.standing()
     }
 
     /// Its state now, for the scrape.
@@ -120,16 +130,19 @@ impl Source {
 
     async fn admit(&self, query: &Query) -> Result<Pass<'_>, EngineError> {
         let is_idle = self.gate.in_flight() == 0;
-        self.health.admit(Instant::now(), query.deadline, is_idle).await?;
+        let because = |error| self.health.because(error);
+        let admitted = self.health.admit(Instant::now(), query.deadline, is_idle).await;
+        admitted.map_err(because)?;
         let shares = with_engine!(&*self.engine, engine => engine.shares(query));
-        self.gate.enter(!shares, query.deadline, || self.health.refusal()).await
+        let entered = self.gate.enter(!shares, query.deadline, || self.health.refusal()).await;
+        entered.map_err(because)
     }
 
     fn finished(&self, result: Result<(), &EngineError>, duration: Duration, rows: u64) {
         let outcome = match result {
             Ok(()) => QueryOutcome::Ok,
             Err(EngineError::Timeout) => QueryOutcome::Timeout,
-            Err(EngineError::Busy { .. }) => QueryOutcome::Refused,
+            Err(EngineError::Busy { .. } | EngineError::Shut { .. }) => QueryOutcome::Refused,
             Err(_) => QueryOutcome::Error,
         };
         self.report(outcome, duration, rows);

@@ -210,7 +210,7 @@ impl From<EngineError> for ApiError {
         let cause = error.to_string();
         let answer = match error {
             EngineError::Timeout => Self::new(Code::Timeout, Message::Timeout),
-            EngineError::Busy { retry_after } => Self {
+            EngineError::Busy { retry_after } | EngineError::Shut { retry_after, .. } => Self {
                 retry_after: Some(retry_after.max(RETRY_UNAVAILABLE)),
                 ..Self::new(Code::DatasourceError, Message::DatasourceBusy).with_status(503)
             },

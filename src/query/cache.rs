@@ -216,9 +216,9 @@ async fn run(call: &Call, policy: CachePolicy) -> Outcome {
 
 fn pause_after(failure: &Failure) -> Duration {
     match failure {
-        Failure::Engine(EngineError::Busy { retry_after }) => {
-            (*retry_after).clamp(REFRESH_PAUSE, LONGEST_REFRESH_PAUSE)
-        }
+        Failure::Engine(
+            EngineError::Busy { retry_after } | EngineError::Shut { retry_after, .. },
+        ) => (*retry_after).clamp(REFRESH_PAUSE, LONGEST_REFRESH_PAUSE),
         _ => REFRESH_PAUSE,
     }
 }

@@ -7,6 +7,9 @@ mod silence;
 
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
+use serde_json::Value;
+
 use crate::failures::failed;
 use crate::support::databases::{Bench, Kind};
 use crate::support::fault_proxy::{Fault, FaultProxy};
@@ -199,6 +202,47 @@ fn a_datasource_that_fails_harms_only_itself_and_comes_back() {
             bed.recovers();
         }
         assert!(bed.gateway.log().contains("breaker"), "operators can read why");
+    });
+}
+
+#[test]
+fn operators_see_why_and_a_good_test_of_the_connection_opens_the_way() {
+    on_each_server(|bed| {
+        let row = || {
+            let rows = bed.gateway.admin_get("/api/datasources?q=db").data();
+            rows.as_array().unwrap().iter().find(|row| row["id"] == "db").unwrap().clone()
+        };
+        assert_eq!((&row()["error"], &row()["retry_at"]), (&Value::Null, &Value::Null));
+        let well_since = row()["since"].clone();
+        bed.proxy.close();
+        eventually("the breaker opens", || {
+            bed.call("/data-api/one");
+            bed.breaker("open")
+        });
+        // Each failed probe makes the pause longer.
+        eventually("it stays open for some seconds", || {
+            bed.call("/data-api/one");
+            bed.gateway.status()["datasources"].as_array().unwrap().iter().any(|row| {
+                let at = row["retry_at"].as_str().and_then(|at| at.parse::<Timestamp>().ok());
+                at.is_some_and(|at| at.duration_since(Timestamp::now()).as_secs() >= 3)
+            })
+        });
+        let ill = row();
+        assert!(ill["error"].as_str().unwrap().contains("efused"), "{ill}");
+        assert_ne!(ill["since"], well_since);
+        bed.call("/data-api/one");
+        let refused = || {
+            let log = bed.gateway.admin_get("/api/logs/calls?code=one&q=breaker").json();
+            log["data"][0]["error"].as_str().unwrap_or_default().to_owned()
+        };
+        eventually("the log says why", || {
+            refused().starts_with("the breaker is open") && refused().contains("efused")
+        });
+        bed.proxy.open();
+        let tested = bed.gateway.admin_post("/api/datasources/db/test", "").data();
+        assert_eq!(tested["ok"], true, "{tested}");
+        assert_eq!(bed.call("/data-api/one").status, 200);
+        assert_eq!((&row()["up"], &row()["error"]), (&Value::Bool(true), &Value::Null));
     });
 }
 

@@ -52,7 +52,7 @@ pub async fn list(
 }
 
 fn shown(known: &Datasource, source: &Source, interfaces: usize) -> Value {
-    let (spec, gauges) = (&known.spec, source.gauges());
+    let (spec, gauges, standing) = (&known.spec, source.gauges(), source.standing());
     json!({
         "id": spec.id,
         "name": spec.name,
@@ -66,6 +66,9 @@ fn shown(known: &Datasource, source: &Source, interfaces: usize) -> Value {
         "read_only": spec.read_only,
         "up": gauges.up,
         "breaker": gauges.breaker.as_str(),
+        "since": standing.since.to_string(),
+        "error": standing.error,
+        "retry_at": standing.retry_at.map(|at| at.to_string()),
         "in_flight": gauges.in_flight,
         "queued": gauges.queued,
         "connections": {
@@ -223,7 +226,9 @@ pub fn failed(error: &EngineError) -> Response {
     match error {
         EngineError::Timeout => failure(Code::Timeout, &text),
         EngineError::BadValue { .. } => failure(Code::InvalidParam, &text),
-        EngineError::Busy { .. } => with_status(UNAVAILABLE, failure(Code::DatasourceError, &text)),
+        EngineError::Busy { .. } | EngineError::Shut { .. } => {
+            with_status(UNAVAILABLE, failure(Code::DatasourceError, &text))
+        }
         _ => failure(Code::DatasourceError, &text),
     }
 }

@@ -20,11 +20,14 @@ pub async fn show(State(admin): State<Arc<Admin>>) -> Response {
         .registry
         .iter()
         .map(|(id, source)| {
-            let gauges = source.gauges();
+            let (gauges, standing) = (source.gauges(), source.standing());
             json!({
                 "id": id,
                 "up": gauges.up,
                 "breaker": gauges.breaker.as_str(),
+                "since": standing.since.to_string(),
+                "error": standing.error,
+                "retry_at": standing.retry_at.map(|at| at.to_string()),
                 "connections": { "idle": gauges.idle_connections, "busy": gauges.busy_connections },
                 "in_flight": gauges.in_flight,
                 "queued": gauges.queued,

@@ -254,3 +254,34 @@ fn definitions_that_vanish_go_on_serving() {
     gateway.reload();
     assert_eq!(marked(&gateway), "one");
 }
+
+#[test]
+fn what_cannot_be_read_is_a_failed_reload_until_it_is_gone() {
+    let tree = Tree::new();
+    tree.sqlite("SELECT 1");
+    mark(&tree, "one");
+    let gateway = tree.serve();
+    let secret = tree.root().join("secret.yaml");
+    fs::write(&secret, "kind: nothing\npassword: hunter2\n").unwrap();
+    let file = tree.root().join("definitions/odd.yaml");
+    let last = || gateway.status()["last_reload"].clone();
+    let made: [(&str, &dyn Fn()); 3] = [
+        ("not UTF-8", &|| fs::write(&file, b"code: \xff\n").unwrap()),
+        ("larger than", &|| fs::write(&file, vec![b'#'; (4 << 20) + 1]).unwrap()),
+        // Whoever may commit may not read whatever the process can.
+        ("out of the definitions", &|| symlink(&secret, &file).unwrap()),
+    ];
+    for (reason, make) in made {
+        noticed(reason, make, || last()["ok"] == false);
+        let problem = &last()["problems"][0];
+        assert_eq!(
+            (&problem["code"], &problem["file"]),
+            (&json!("UNREADABLE"), &json!("definitions/odd.yaml"))
+        );
+        assert!(problem["message"].as_str().unwrap().contains(reason), "{problem}");
+        assert_eq!(marked(&gateway), "one");
+        let shown = gateway.admin_get("/api/config/file?path=definitions/odd.yaml");
+        assert_eq!(shown.status, 404, "{}", shown.text());
+        noticed("it is gone", || fs::remove_file(&file).unwrap(), || last()["ok"] == true);
+    }
+}
