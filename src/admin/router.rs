@@ -8,7 +8,7 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::{delete, get, patch, post, put};
 
 use super::api::{
-    accounts, config, consumers, datasources, envelope, interfaces, logs, metrics, monitor,
+    accounts, config, consumers, datasources, envelope, interfaces, keys, logs, metrics, monitor,
     openapi, probes, publish, query, query_log, reload, session, setup, sheet, status, tokens,
     transfer,
 };
@@ -31,7 +31,6 @@ pub fn router(admin: Arc<Admin>) -> Router {
         .route("/api/tokens/{id}", delete(tokens::remove))
         .route("/api/openapi.json", get(openapi::show))
         .route("/api/status", get(status::show))
-        .route("/api/consumers", get(consumers::list))
         .route("/api/logs/calls", get(logs::calls))
         .route("/api/config", get(config::show))
         .route("/api/config/log", get(config::log))
@@ -40,6 +39,7 @@ pub fn router(admin: Arc<Admin>) -> Router {
         .route("/api/monitor/server", get(monitor::server))
         .route("/api/monitor/interfaces", get(monitor::interfaces))
         .route("/api/monitor/traffic", get(monitor::traffic))
+        .route("/api/config/commit", get(config::commit))
         .route("/api/datasources", get(datasources::list))
         .route("/api/datasources/{id}/databases", get(datasources::databases))
         .route("/api/datasources/{id}/tables", get(datasources::tables))
@@ -47,6 +47,7 @@ pub fn router(admin: Arc<Admin>) -> Router {
         .route("/api/dataservice/export", get(transfer::export))
         .route("/api/dataservice/interfaces/{code}/sheet", get(sheet::show))
         .route("/api/dataservice/interfaces/{code}/versions", get(interfaces::versions))
+        .route("/api/dataservice/interfaces/{code}/callers", get(interfaces::callers))
         .route("/api/dataservice/interfaces/{code}/diff", get(interfaces::differences))
         .route("/api/dataservice/interfaces/{code}/changes", get(interfaces::changes));
     // A resource whose reading and changing take different roles has its routes in both groups.
@@ -54,15 +55,18 @@ pub fn router(admin: Arc<Admin>) -> Router {
     let one = get(interfaces::show).merge(
         put(publish::replace_one).delete(publish::remove_one).route_layer(least(Role::Developer)),
     );
+    let consumers = get(consumers::list).merge(post(keys::add).route_layer(least(Role::Admin)));
     let all =
         get(interfaces::list).merge(post(publish::create).route_layer(least(Role::Developer)));
+    let queries = post(query::run).merge(get(query::running).route_layer(least(Role::Operator)));
     let developers = Router::new()
+        .route("/api/dataservice/query", queries)
         .route("/api/dataservice/interfaces/{code}/status", post(publish::set_status))
         .route("/api/dataservice/interfaces/{code}/default", post(publish::set_default))
         .route("/api/dataservice/interfaces/{code}/copy", post(publish::copy))
         .route("/api/dataservice/interfaces/{code}/tests", post(publish::add_test))
+        .route("/api/dataservice/interfaces/{code}/tests/run", post(interfaces::run_tests))
         .route("/api/datasources/{id}/completion", get(datasources::completion))
-        .route("/api/dataservice/query", post(query::run))
         .route("/api/dataservice/query/{id}", delete(query::cancel))
         .route("/api/dataservice/query/explain", post(query::explain))
         .route("/api/dataservice/query/export", post(query::export))
@@ -82,6 +86,8 @@ pub fn router(admin: Arc<Admin>) -> Router {
         .route_layer(least(Role::Operator));
     let admins = Router::new()
         .route("/api/accounts", get(accounts::list).post(accounts::create))
+        .route("/api/consumers/{name}/keys", post(keys::add_key))
+        .route("/api/consumers/{name}/keys/{id}", delete(keys::remove_key))
         .route("/api/accounts/{username}", patch(accounts::change).delete(accounts::remove))
         .route_layer(least(Role::Admin));
     let api = viewers
@@ -89,6 +95,7 @@ pub fn router(admin: Arc<Admin>) -> Router {
         .merge(operators)
         .merge(admins)
         .route("/api/config/file", files)
+        .route("/api/consumers", consumers)
         .route("/api/dataservice/interfaces", all)
         .route("/api/dataservice/interfaces/{code}", one)
         .route_layer(from_fn_with_state(admin.clone(), journal::keep))

@@ -2,18 +2,10 @@
 
 use std::process::ExitCode;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use clap::Subcommand;
-use rand::TryRngCore;
-use rand::rngs::OsRng;
-use sha2::{Digest, Sha256};
 
 use super::cannot_run;
-use crate::definitions::load::hex;
-
-/// Random bytes of a key.
-const KEY_BYTES: usize = 32;
+use crate::admin::auth::secret;
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
@@ -34,16 +26,15 @@ enum Action {
 /// Makes a key.
 pub fn run(arguments: &Arguments) -> ExitCode {
     let Action::New { id } = &arguments.action;
-    let mut bytes = [0; KEY_BYTES];
-    if let Err(error) = OsRng.try_fill_bytes(&mut bytes) {
-        return cannot_run(format!("the system gives no random bytes: {error}"));
-    }
-    let key = format!("tg_{}", URL_SAFE_NO_PAD.encode(bytes));
+    let key = match secret::fresh() {
+        Ok(secret) => format!("{}{secret}", secret::KEY_PREFIX),
+        Err(error) => return cannot_run(format!("the system gives no random bytes: {error}")),
+    };
     let month = || jiff::Zoned::now().strftime("%Y-%m").to_string();
     let id = id.clone().unwrap_or_else(month);
     println!("key (give it to the caller, it is not kept anywhere):");
     println!("  {key}");
     println!("line for `api_keys` of the consumer:");
-    println!("  - {{id: {id:?}, sha256: \"{}\"}}", hex(&Sha256::digest(&key)));
+    println!("  - {{id: {id:?}, sha256: \"{}\"}}", secret::hash(&key));
     ExitCode::SUCCESS
 }

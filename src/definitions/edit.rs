@@ -236,16 +236,35 @@ impl Editor<'_> {
         (0..front).for_each(|i| keep(&mut out, i));
         for (n, value) in values[front..values.len() - back].iter().enumerate() {
             let i = front + n;
-            let comments = if i < items.len() - back {
-                self.lines[starts[i]..line(i)].concat()
+            if i < items.len() - back {
+                out.push_str(&self.lines[starts[i]..line(i)].concat());
+                out.push_str(&self.item(&items[i], (line(i), own(i).1), indent, value));
             } else {
-                String::new()
-            };
-            out.push_str(&comments);
-            out.push_str(&emit::item(value, indent));
+                out.push_str(&emit::item(value, indent));
+            }
         }
         (items.len() - back..items.len()).for_each(|i| keep(&mut out, i));
         out
+    }
+
+    /// One item of a block list, with its dash at `indent`: edited within, or written anew.
+    fn item(&self, item: &Node, own: (usize, usize), indent: usize, wanted: &Value) -> String {
+        let line = self.lines[own.0];
+        if let (Content::Mapping(entries), Value::Object(map)) = (&item.content, wanted)
+            && !map.is_empty()
+        {
+            // Without its dash the item is a mapping like any other.
+            let plain = format!("{} {}", &line[..indent], &line[indent + 1..]);
+            let mut lines = self.lines.to_vec();
+            lines[own.0] = &plain;
+            if is_block(entries, &lines) {
+                return with_dash(&Editor { lines: &lines }.mapping(entries, own, map), indent);
+            }
+        }
+        let end = self.trimmed(own);
+        let written = emit::item(wanted, indent);
+        let behind = self.lines[end..own.1].concat();
+        format!("{}{behind}", with_comment(written, comment(line), end - own.0 == 1))
     }
 
     /// The first of the comment lines right above a line, not above `least`.
@@ -273,6 +292,15 @@ impl Editor<'_> {
         };
         own.1 - (own.0 + 1..own.1).rev().take_while(is_idle).count()
     }
+}
+
+/// A mapping as an item of a list: with a dash at `indent` before its first member.
+fn with_dash(mapping: &str, indent: usize) -> String {
+    let is_said = |line: &&str| !line.trim().is_empty() && !line.trim_start().starts_with('#');
+    let before: usize =
+        mapping.split_inclusive('\n').take_while(|line| !is_said(line)).map(str::len).sum();
+    let at = before + indent;
+    format!("{}-{}", &mapping[..at], &mapping[at + 1..])
 }
 
 /// Whether a line ends in `|` or `>` with its signs.
@@ -368,6 +396,33 @@ name: r
         assert_eq!(
             diff(&text),
             ["-  - {name: from, type: date}", "+  - {name: from, type: string}"]
+        );
+    }
+
+    #[test]
+    fn a_change_within_an_item_changes_one_line() {
+        let text = changed(|map| map["parameters"][1]["name"] = json!("until"));
+        assert_eq!(diff(&text), ["-  - name: to", "+  - name: until"]);
+        let text = changed(|map| {
+            let second = map["parameters"][1].as_object_mut().unwrap();
+            second.shift_remove("name");
+            second.insert("required".into(), json!(true));
+        });
+        assert_eq!(
+            diff(&text),
+            [
+                "-  - name: to",
+                "-    type: date  # inclusive",
+                "+  - type: date  # inclusive",
+                "+    required: true"
+            ]
+        );
+        let file =
+            "kind: role\nlist:\n- a: 1  # one\n\n  # two\n  b: 2\n- {c: 3}  # three\n- 4 # four\n";
+        let wanted = json!({ "kind": "role", "list": [{ "a": 7, "b": 8 }, { "c": 9 }, 5] });
+        assert_eq!(
+            replace(file, 0, wanted.as_object().unwrap()).unwrap(),
+            "kind: role\nlist:\n- a: 7  # one\n\n  # two\n  b: 8\n- {c: 9}  # three\n- 5  # four\n"
         );
     }
 

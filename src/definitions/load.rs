@@ -199,7 +199,7 @@ impl Walk<'_> {
             let kind = entry.file_type();
             let is_link = kind.as_ref().is_ok_and(fs::FileType::is_symlink);
             // Where a link leads only a look at it tells.
-            let is_dir = kind.map_or(false, |kind| kind.is_dir()) || is_link && path.is_dir();
+            let is_dir = kind.is_ok_and(|kind| kind.is_dir()) || is_link && path.is_dir();
             let is_ours = is_dir
                 || ["yaml", "yml", "sql", "json"]
                     .iter()

@@ -96,7 +96,10 @@ where
     B::Error: std::error::Error + Send + Sync + 'static,
 {
     match test {
-        Some(test) => exchange.generation.clone_from(&test.generation),
+        Some(test) => {
+            exchange.generation.clone_from(&test.generation);
+            exchange.kind = ExecuteKind::Test;
+        }
         None if !exchange.is_admitted => return Err(ApiError::overloaded()),
         None => admit::check_framing(parts)?,
     }
@@ -152,11 +155,9 @@ where
 
     // params
     let format = format(&query, &parts.headers)?;
-    exchange.kind = match (test, format.is_export()) {
-        (Some(_), _) => ExecuteKind::Test,
-        (None, true) => ExecuteKind::Export,
-        (None, false) => ExecuteKind::Query,
-    };
+    if test.is_none() && format.is_export() {
+        exchange.kind = ExecuteKind::Export;
+    }
     let deadline = exchange.started + interface.timeout;
     let settings = &exchange.gateway.settings;
     let until = deadline.min(Instant::now() + settings.body_timeout);

@@ -47,7 +47,16 @@ pub struct LastReload {
     pub duration: Duration,
     /// Problems, errors and warnings.
     pub problems: Vec<Problem>,
+    /// What began it, one of the words below, or who.
+    pub by: String,
 }
+
+/// The start of the process.
+pub const BY_START: &str = "start";
+/// Files that changed.
+pub const BY_WATCH: &str = "watch";
+/// A signal.
+pub const BY_SIGNAL: &str = "signal";
 
 impl std::fmt::Debug for Live {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -72,7 +81,7 @@ impl Live {
         let generation =
             Generation::prepare(snapshot, None, root, runtime.clone(), &observer, &mask_key);
         let problems = generation.warnings.clone();
-        let last = LastReload::new(&tree, true, started, problems);
+        let last = LastReload::new(&tree, true, started, problems, BY_START);
         let live = Self {
             root: root.to_owned(),
             runtime,
@@ -108,15 +117,15 @@ impl Live {
         self.history.lock().entries().cloned().collect()
     }
 
-    /// Loads the tree and swaps it in if it is good. Reloads run one after another.
-    pub fn reload(&self) -> LastReload {
+    /// Loads the tree and swaps it in if it is good. Reloads run one after another. `by`: who or what wants it.
+    pub fn reload(&self, by: &str) -> LastReload {
         let started = Instant::now();
         let _one = self.reloading.lock();
-        self.take(&self.look(), started)
+        self.take(&self.look(), started, by)
     }
 
     /// Reloads if content or commit differ from what the last reload looked at.
-    pub fn reload_if_changed(&self) -> Option<LastReload> {
+    pub fn reload_if_changed(&self, by: &str) -> Option<LastReload> {
         let started = Instant::now();
         let _one = self.reloading.lock();
         let tree = self.look();
@@ -124,7 +133,7 @@ impl Live {
         if (&tree.hash, &tree.revision) == (&last.hash, &last.revision) {
             return None;
         }
-        Some(self.take(&tree, started))
+        Some(self.take(&tree, started, by))
     }
 
     /// Reads the tree; once more, a little later, where it has become smaller: a folder that is being replaced is not there
@@ -139,10 +148,10 @@ impl Live {
     }
 
     /// Swaps a tree in if it is good, and reports what came of it.
-    fn take(&self, tree: &Tree, started: Instant) -> LastReload {
+    fn take(&self, tree: &Tree, started: Instant, by: &str) -> LastReload {
         let last = match compile_beside(tree) {
             Ok(_) if tree.files.is_empty() && self.serves_anything() => {
-                LastReload::new(tree, false, started, vec![vanished()])
+                LastReload::new(tree, false, started, vec![vanished()], by)
             }
             Ok(snapshot) => {
                 let old = self.current.load_full();
@@ -156,9 +165,9 @@ impl Live {
                 );
                 let problems = next.warnings.clone();
                 self.current.store(Arc::new(next));
-                LastReload::new(tree, true, started, problems)
+                LastReload::new(tree, true, started, problems, by)
             }
-            Err(problems) => LastReload::new(tree, false, started, problems),
+            Err(problems) => LastReload::new(tree, false, started, problems, by),
         };
         self.last.lock().clone_from(&last);
         self.history.lock().keep(tree, &last);
@@ -221,7 +230,7 @@ fn vanished() -> Problem {
 }
 
 impl LastReload {
-    fn new(tree: &Tree, ok: bool, started: Instant, problems: Vec<Problem>) -> Self {
+    fn new(tree: &Tree, ok: bool, started: Instant, problems: Vec<Problem>, by: &str) -> Self {
         Self {
             at: Timestamp::now(),
             ok,
@@ -230,6 +239,7 @@ impl LastReload {
             revision: tree.revision.clone(),
             duration: started.elapsed(),
             problems,
+            by: by.to_owned(),
         }
     }
 }

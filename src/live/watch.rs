@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use notify::event::{AccessKind, AccessMode};
 use notify::{EventKind, RecursiveMode, Watcher};
 
-use super::reload::Live;
+use super::reload::{BY_WATCH, Live};
 use crate::definitions::load::{FOLDERS, stamp};
 
 /// How often the files are looked at, whatever events say: events get lost, and symbolic links are swapped.
@@ -48,7 +48,7 @@ fn run(live: &Live, hint: &SyncSender<()>, hints: &Receiver<()>, stopped: &Recei
     let mut seen = stamp(live.root());
     let mut pause = pause_after(started.elapsed());
     // Between the first load and the first look a file may have changed.
-    live.reload_if_changed();
+    live.reload_if_changed(BY_WATCH);
     while stopped.try_recv() != Err(std::sync::mpsc::TryRecvError::Disconnected) {
         if hints.recv_timeout(pause).is_ok() {
             settle(hints);
@@ -60,7 +60,7 @@ fn run(live: &Live, hint: &SyncSender<()>, hints: &Receiver<()>, stopped: &Recei
             continue;
         }
         seen = now;
-        live.reload_if_changed();
+        live.reload_if_changed(BY_WATCH);
         // New folders and swapped links need watching as well.
         watcher = self::watcher(live.root(), hint).or(watcher);
     }

@@ -30,6 +30,8 @@ pub struct Counts {
     /// Requests whose outcome was counted, as an interface may have it, and those of them that did not end in `OK`.
     pub outcomes: u64,
     pub errors: u64,
+    /// Errors that are ours and not the caller's: those that HTTP has from 500 on.
+    pub failures: u64,
     /// Requests that met the cache, and those that found their answer there.
     pub cache_asked: u64,
     pub cache_hits: u64,
@@ -40,6 +42,11 @@ impl Counts {
     /// The share of requests that failed; `None` where outcomes are not counted.
     pub fn error_ratio(&self) -> Option<f64> {
         (self.outcomes > 0).then(|| ratio(self.errors, self.outcomes))
+    }
+
+    /// The share of requests that failed through no fault of the caller; `None` where outcomes are not counted.
+    pub fn failure_ratio(&self) -> Option<f64> {
+        (self.outcomes > 0).then(|| ratio(self.failures, self.outcomes))
     }
 
     /// The share of hits among those that met the cache; `None` where nobody did.
@@ -76,6 +83,11 @@ impl Counts {
             requests: counted.max(durations.iter().sum()),
             outcomes: counted,
             errors: counted - reading.requests[Code::Ok.index()],
+            failures: Code::ALL
+                .iter()
+                .filter(|code| code.http_status() >= 500)
+                .map(|code| reading.requests[code.index()])
+                .sum(),
             cache_asked: reading.cache.iter().sum::<u64>() - cache(CacheState::Bypass),
             cache_hits: cache(CacheState::Hit) + cache(CacheState::Stale),
             durations,
@@ -91,6 +103,7 @@ impl Counts {
             requests: with(self.requests, other.requests),
             outcomes: with(self.outcomes, other.outcomes),
             errors: with(self.errors, other.errors),
+            failures: with(self.failures, other.failures),
             cache_asked: with(self.cache_asked, other.cache_asked),
             cache_hits: with(self.cache_hits, other.cache_hits),
             durations: std::array::from_fn(|i| with(self.durations[i], other.durations[i])),
@@ -149,9 +162,9 @@ impl Steps {
         }
     }
 
-    fn sum(&self) -> Counts {
+    fn since(&self, oldest: i64) -> Counts {
         let mut sum = Counts::default();
-        self.0.iter().for_each(|(_, counts)| sum.add(counts));
+        self.0.iter().filter(|(step, _)| *step >= oldest).for_each(|(_, counts)| sum.add(counts));
         sum
     }
 }
@@ -194,16 +207,18 @@ impl History {
         });
     }
 
-    /// Every interface version that was called within the last hour, with what was counted, and the seconds that this covers.
-    pub fn interfaces(&self, now: Timestamp) -> (Vec<(Key, Counts)>, i64) {
+    /// Every interface version that was called within the last `minutes`, with what was counted, and the seconds that this
+    /// covers: up to now, from the first step of that time or of the process.
+    pub fn interfaces(&self, minutes: i64, now: Timestamp) -> (Vec<(Key, Counts)>, i64) {
         let recorded = self.recorded.lock();
-        let interfaces = recorded.interfaces.iter();
-        let rows = interfaces.map(|(key, steps)| (key.clone(), steps.sum())).collect();
-        let steps = step_of(now) - recorded.first.unwrap_or_default() + 1;
-        (rows, steps.clamp(1, MAX_STEPS) * STEP_SECONDS)
+        let steps = (minutes * 60 / STEP_SECONDS).clamp(1, MAX_STEPS);
+        let oldest = (step_of(now) - steps + 1).max(recorded.first.unwrap_or_default());
+        let sums = recorded.interfaces.iter().map(|(key, steps)| (key, steps.since(oldest)));
+        let rows = sums.filter(|(_, sum)| !sum.is_none()).map(|(key, sum)| (key.clone(), sum));
+        (rows.collect(), (now.as_second() - oldest * STEP_SECONDS).max(1))
     }
 
-    /// The steps of the last hour, the oldest first, of all interfaces or of the versions of one code.
+    /// The steps of the last hour, the oldest first, of all interfaces or of the versions of one code. The last has just begun.
     pub fn points(&self, code: Option<&str>, now: Timestamp) -> Vec<Point> {
         let recorded = self.recorded.lock();
         let last = step_of(now);
@@ -293,18 +308,18 @@ mod tests {
         assert_eq!(requests(Some("a")), [1, 2, 0]);
         assert_eq!(requests(Some("b")), [0, 1, 0]);
         assert_eq!(requests(None), [1, 3, 0]);
-        let (rows, seconds) = history.interfaces(at(15));
-        assert_eq!((rows.len(), seconds), (2, 30));
+        let (rows, seconds) = history.interfaces(60, at(15));
+        assert_eq!((rows.len(), seconds), (2, 15));
         assert_eq!((rows[0].1.requests, rows[0].1.errors), (3, 1));
         assert_eq!(rows[0].1.cache_ratio(), Some(1.0));
         // An hour later nothing is left, and what is gone stays gone.
         history.sample(&metrics, at(3_700));
-        assert_eq!(history.interfaces(at(3_700)).0.len(), 0);
+        assert_eq!(history.interfaces(60, at(3_700)).0.len(), 0);
         assert!(history.points(None, at(3_700)).iter().all(|point| point.counts.requests == 0));
         metrics.retain([], []);
         call(&metrics, "a", Code::Ok, 2);
         history.sample(&metrics, at(3_700));
-        assert_eq!(history.interfaces(at(3_700)).0[0].1.requests, 1);
+        assert_eq!(history.interfaces(60, at(3_700)).0[0].1.requests, 1);
     }
 
     #[test]
@@ -316,7 +331,7 @@ mod tests {
         }
         history.sample(&metrics, at(0));
         history.sample(&metrics, at(0));
-        assert_eq!(history.interfaces(at(0)).0.len(), MAX_INTERFACES);
+        assert_eq!(history.interfaces(60, at(0)).0.len(), MAX_INTERFACES);
         let all: u64 = history.points(None, at(0)).iter().map(|point| point.counts.requests).sum();
         assert_eq!(all, MAX_INTERFACES as u64 + 5);
     }

@@ -46,6 +46,8 @@ pub struct Disk {
     pub path: String,
     pub total: u64,
     pub used: u64,
+    /// What this process could still write: a share of the rest is kept for root.
+    pub available: u64,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -194,6 +196,7 @@ fn disk(path: &Path) -> Option<Disk> {
         path: path.display().to_string(),
         total: bytes(room.f_blocks),
         used: bytes(room.f_blocks.saturating_sub(room.f_bfree)),
+        available: bytes(room.f_bavail),
     })
 }
 

@@ -28,7 +28,7 @@ const MAX_PLAN_BYTES: usize = 4 << 20;
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum ByHandError {
     #[error("{}", flaw::describe(.0).1)]
-    Flaw(Flaw),
+    Flaw(Flaw, Option<usize>),
     /// Permissions are granted on interfaces; by hand there are none.
     #[error("The datasource is governed: only the role `admin` may query it by hand.")]
     Governed,
@@ -38,9 +38,37 @@ pub enum ByHandError {
     Engine(#[from] EngineError),
 }
 
+impl ByHandError {
+    /// Where in `text`, from 0 in bytes, the trouble begins: where the parser stopped, or where what a database quotes stands.
+    pub fn offset(&self, text: &str) -> Option<usize> {
+        match self {
+            Self::Flaw(_, offset) => offset.filter(|offset| text.is_char_boundary(*offset)),
+            Self::Engine(EngineError::Statement { message, .. }) => quoted(message, text),
+            _ => None,
+        }
+    }
+}
+
+/// Where the first of the names that a message quotes stands in a text: PostgreSQL writes `"name"`, MySQL `'name'`, SQLite
+/// `: name`. A name with its schema or database stands for itself.
+fn quoted(message: &str, text: &str) -> Option<usize> {
+    let is_of_name = |c: char| c.is_alphanumeric() || c == '_' || c == '$';
+    let marked = message.split(['"', '\'', '`']).skip(1).step_by(2);
+    let last = message.rsplit(": ").next().filter(|_| message.contains(": "));
+    marked.chain(last).find_map(|name| {
+        let name = name.rsplit('.').next().unwrap_or(name).split_whitespace().next()?;
+        let alone = |at: &usize| {
+            let before = text[..*at].chars().next_back().is_some_and(is_of_name);
+            let after = text[at + name.len()..].chars().next().is_some_and(is_of_name);
+            !before && !after
+        };
+        text.match_indices(name).map(|(at, _)| at).find(alone)
+    })
+}
+
 impl From<TemplateError> for ByHandError {
     fn from(error: TemplateError) -> Self {
-        Self::Flaw(error.flaw)
+        Self::Flaw(error.flaw, error.offset)
     }
 }
 
@@ -84,7 +112,7 @@ impl HandQuery {
         if datasource.spec.governed && !sees_all {
             return Err(ByHandError::Governed);
         }
-        let text = text::render(sql, params).map_err(ByHandError::Flaw)?;
+        let text = text::render(sql, params).map_err(|flaw| ByHandError::Flaw(flaw, None))?;
         let value = |(name, value): (&String, &Value)| {
             let bind = bind(value).ok_or_else(|| ByHandError::Value(name.clone()))?;
             Ok((name.clone(), bind))
@@ -94,14 +122,14 @@ impl HandQuery {
         Ok(Self { source, datasource, text, values, deadline })
     }
 
-    /// A page of the rows as JSON, `page` from 1; the datasource may have fewer rows to a page.
+    /// A page of the rows as JSON, after `offset` of them; the datasource may have fewer rows to a page.
     ///
     /// # Errors
     /// Where the statement is refused or fails.
-    pub async fn page(&self, page: u64, page_size: u64) -> Result<Table, ByHandError> {
+    pub async fn page(&self, offset: u64, page_size: u64) -> Result<Table, ByHandError> {
         let size = page_size.min(self.datasource.spec.limits.max_rows);
         let sink = TableSink::new(false, size, self.max_bytes(MAX_PAGE_BYTES));
-        let mut table = self.run(page, size, sink).await?;
+        let mut table = self.run(offset, size, sink).await?;
         table.bytes.push(b']');
         Ok(table)
     }
@@ -112,7 +140,7 @@ impl HandQuery {
     /// Where the statement is refused or fails.
     pub async fn export(&self) -> Result<Table, ByHandError> {
         let size = MAX_EXPORT_ROWS.min(self.datasource.spec.limits.max_rows);
-        self.run(1, size, TableSink::new(true, size, self.max_bytes(MAX_EXPORT_BYTES))).await
+        self.run(0, size, TableSink::new(true, size, self.max_bytes(MAX_EXPORT_BYTES))).await
     }
 
     /// What the database means to do for the first page, in lines.
@@ -121,7 +149,7 @@ impl HandQuery {
     /// Where the statement is refused or fails.
     pub async fn explain(&self, page_size: u64) -> Result<Vec<String>, ByHandError> {
         let prefix = explaining(self.source.dialect());
-        let query = by_hand(&ByHand { prefix, ..self.statement(1, page_size) })?;
+        let query = by_hand(&ByHand { prefix, ..self.statement(0, page_size) })?;
         let (sink, done) = self.source.run(query, PlanSink::default()).await;
         done?;
         Ok(sink.lines)
@@ -132,22 +160,22 @@ impl HandQuery {
     /// # Errors
     /// Where the statement is refused, or the database does not take it.
     pub async fn describe(&self) -> Result<Vec<Column>, ByHandError> {
-        let query = by_hand(&self.statement(1, 1))?;
+        let query = by_hand(&self.statement(0, 1))?;
         Ok(self.source.describe(&query.sql, self.deadline).await?)
     }
 
-    async fn run(&self, page: u64, size: u64, sink: TableSink) -> Result<Table, ByHandError> {
-        let query = by_hand(&self.statement(page, size))?;
+    async fn run(&self, offset: u64, size: u64, sink: TableSink) -> Result<Table, ByHandError> {
+        let query = by_hand(&self.statement(offset, size))?;
         let (sink, done) = self.source.run(query, Box::new(sink)).await;
         done?;
         Ok(sink.table)
     }
 
-    fn statement(&self, page: u64, page_size: u64) -> ByHand<'_> {
+    fn statement(&self, offset: u64, page_size: u64) -> ByHand<'_> {
         ByHand {
             text: &self.text,
             values: &self.values,
-            page,
+            offset,
             page_size,
             prefix: "",
             dialect: self.source.dialect(),
@@ -304,6 +332,29 @@ fn plain(cell: Cell<'_>) -> Option<String> {
             let mut text = Vec::new();
             write_json(&mut text, other);
             Some(String::from_utf8_lossy(&text).into_owned())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_database_quotes_is_found() {
+        let text = "SELECT shop, nope\nFROM stock_a, stock\nWHER x";
+        for (message, found) in [
+            ("column \"nope\" does not exist", Some("nope")),
+            ("syntax error at or near \"x\"", Some("x")),
+            ("relation \"wms.stock\" does not exist", Some("stock\nWHER")),
+            ("Unknown column 'nope' in 'SELECT'", Some("nope")),
+            ("Table 'member.stock' doesn't exist", Some("stock\nWHER")),
+            ("no such column: nope", Some("nope")),
+            ("division by zero", None),
+            ("column \"sho\" does not exist", None),
+        ] {
+            let at = quoted(message, text);
+            assert_eq!(at, found.and_then(|found| text.find(found)), "{message}");
         }
     }
 }

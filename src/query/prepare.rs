@@ -103,8 +103,8 @@ pub struct ByHand<'a> {
     pub text: &'a str,
     /// Values of the `:name`s.
     pub values: &'a [(String, Bind)],
-    /// From 1.
-    pub page: u64,
+    /// Rows to pass over.
+    pub offset: u64,
     /// Rows of a page; one more is asked for.
     pub page_size: u64,
     /// Stands before the statement: what explains it.
@@ -127,15 +127,15 @@ pub fn by_hand(hand: &ByHand<'_>) -> Result<Query, TemplateError> {
     };
     let int = |n: u64| Bind::Int(i64::try_from(n).unwrap_or(i64::MAX));
     // No statement can write these two names.
-    let own = [("\u{1}page", int(hand.page)), ("\u{1}size", int(hand.page_size))];
-    let page = hand.values.len();
+    let own = [("\u{1}offset", int(hand.offset)), ("\u{1}size", int(hand.page_size))];
+    let offset = hand.values.len();
     let given = hand.values.iter().map(|(key, value)| name(key, value));
     let options = Options {
         dialect: hand.dialect,
         names: given.chain(own.iter().map(|(key, value)| name(key, value))).collect(),
         is_safe: true,
         is_procedure: false,
-        paging: Paging::Added { page, size: page + 1, count: false },
+        paging: Paging::From { offset, size: offset + 1 },
         is_governed: false,
     };
     let statement = page::build(hand.text, &options, None)?;

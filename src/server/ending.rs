@@ -22,7 +22,7 @@ use super::signals::{Asked, Signals};
 use super::successor::Nursery;
 use crate::admin::Admin;
 use crate::gateway::leave::Phase;
-use crate::live::reload::Live;
+use crate::live::reload::{BY_SIGNAL, Live};
 
 /// Time in which a caller on an idle connection of a stopping process may still come and be told to go elsewhere.
 const IDLE_GRACE: Duration = Duration::from_millis(250);
@@ -135,7 +135,7 @@ impl Serving {
 async fn reload(live: &Arc<Live>, notify: &Notify) {
     notify.reloading();
     let reloading = live.clone();
-    if let Err(error) = tokio::task::spawn_blocking(move || reloading.reload()).await {
+    if let Err(error) = tokio::task::spawn_blocking(move || reloading.reload(BY_SIGNAL)).await {
         tracing::error!(%error, "the reload did not end");
     }
     notify.ready(&status(live));

@@ -32,6 +32,11 @@ pub enum Paging {
         size: usize,
         count: bool,
     },
+    /// The same, from any row on.
+    From {
+        offset: usize,
+        size: usize,
+    },
 }
 
 /// Compiles one statement text, for a caller who sees `sight` of its tables; without it, on a governed datasource, only to know
@@ -133,20 +138,16 @@ fn paged(query: &mut Query, parts: &[Part], options: &Options) -> Result<Stateme
         Paging::Added { count: true, .. } => Some(count(query, false, parts, dialect)?),
         _ => None,
     };
-    let query = match options.paging {
-        Paging::Added { page, size, count } => {
-            let (limit, offset) = (page_limit(size, count), page_offset(page, size));
-            match cut_limit(query, parts, (&limit, &offset), dialect) {
-                Some(cut) => rewritten(query, parts, cut, dialect)?,
-                None => add_page(query, parts, limit, offset, dialect),
-            }
+    let query = if let Some((limit, offset)) = window(options.paging) {
+        match cut_limit(query, parts, (&limit, &offset), dialect) {
+            Some(cut) => rewritten(query, parts, cut, dialect)?,
+            None => add_page(query, parts, limit, offset, dialect),
         }
-        paging => {
-            let one_more = paging == Paging::Own { count: false };
-            match fold_limit(query, parts, one_more) {
-                Some(folded) => rewritten(query, parts, folded, dialect)?,
-                None => Text::new(parts.to_vec(), dialect),
-            }
+    } else {
+        let one_more = options.paging == Paging::Own { count: false };
+        match fold_limit(query, parts, one_more) {
+            Some(folded) => rewritten(query, parts, folded, dialect)?,
+            None => Text::new(parts.to_vec(), dialect),
         }
     };
     Ok(Statement { query, count, read_only: false, ungoverned: None })
@@ -224,20 +225,30 @@ fn cut_limit(
 
 fn unparsed(parts: Vec<Part>, options: &Options) -> Statement {
     let dialect = options.dialect;
-    let query = match options.paging {
-        Paging::Added { page, size, count } => {
-            let mut paged = vec![Part::Text("SELECT * FROM (".into())];
-            paged.extend(parts);
-            paged.push(Part::Text("\n) AS paged\nLIMIT ".into()));
-            paged.push(Part::Slot(page_limit(size, count)));
-            paged.push(Part::Text(" OFFSET ".into()));
-            paged.push(Part::Slot(page_offset(page, size)));
-            paged
-        }
-        _ => parts,
+    let query = if let Some((limit, offset)) = window(options.paging) {
+        let mut paged = vec![Part::Text("SELECT * FROM (".into())];
+        paged.extend(parts);
+        paged.push(Part::Text("\n) AS paged\nLIMIT ".into()));
+        paged.push(Part::Slot(limit));
+        paged.push(Part::Text(" OFFSET ".into()));
+        paged.push(Part::Slot(offset));
+        paged
+    } else {
+        parts
     };
     let query = Text::new(query, dialect);
     Statement { query, count: None, read_only: false, ungoverned: None }
+}
+
+/// The limit and offset that the gateway adds, if it does.
+fn window(paging: Paging) -> Option<(Slot, Slot)> {
+    match paging {
+        Paging::None | Paging::Own { .. } => None,
+        Paging::Added { page, size, count } => {
+            Some((page_limit(size, count), page_offset(page, size)))
+        }
+        Paging::From { offset, size } => Some((page_limit(size, false), Slot::Name(offset))),
+    }
 }
 
 /// The page's size; one row more where nothing is counted, to see whether there is a next page.

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::body::Body;
-use super::envelope::{conflict, failure, store_failed, success, with_status};
+use super::envelope::{conflict, done_as, failure, store_failed, success, summarised, with_status};
 use crate::admin::Admin;
 use crate::admin::auth::password;
 use crate::observe::code::Code;
@@ -67,7 +67,11 @@ pub async fn create(State(admin): State<Arc<Admin>>, Body(new): Body<New>) -> Re
     };
     let made = admin.store.add_account(&new.username, &hash, new.role, false).await;
     let answer = changed(made);
-    if answer.status().is_success() { with_status(201, answer) } else { answer }
+    if !answer.status().is_success() {
+        return answer;
+    }
+    let summary = format!("made the account {} with the role {}", new.username, new.role.as_str());
+    with_status(201, summarised(answer, summary))
 }
 
 /// Changes an account.
@@ -87,12 +91,21 @@ pub async fn change(
             Err(error) => return failure(Code::InternalError, &error),
         };
     }
-    changed(admin.store.change_account(&username, &wanted).await)
+    let mut did = Vec::new();
+    did.extend(wanted.role.map(|role| format!("gave {username} the role {}", role.as_str())));
+    did.extend(
+        wanted.is_disabled.map(|is| {
+            if is { format!("disabled {username}") } else { format!("enabled {username}") }
+        }),
+    );
+    did.extend(wanted.password.is_some().then(|| format!("set the password of {username}")));
+    done_as(changed(admin.store.change_account(&username, &wanted).await), || did.join(", "))
 }
 
 /// Removes an account.
 pub async fn remove(State(admin): State<Arc<Admin>>, Path(username): Path<String>) -> Response {
-    changed(admin.store.remove_account(&username).await)
+    let answer = changed(admin.store.remove_account(&username).await);
+    done_as(answer, || format!("removed the account {username}"))
 }
 
 fn changed(outcome: Result<Changed, StoreError>) -> Response {

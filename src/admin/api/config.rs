@@ -13,10 +13,9 @@ use serde_json::{Map, Value, json};
 use tokio::task::spawn_blocking;
 
 use super::body::Body;
-use super::envelope::{conflict, failure, failure_with, success};
+use super::envelope::{conflict, failure, failure_with, success, summarised};
 use super::located::put;
 use crate::admin::Admin;
-use crate::admin::auth::journal::Summary;
 use crate::admin::edit::{self, Author, Change, ChangeError, Mode, Seen, Written, etag};
 use crate::admin::person::Person;
 use crate::definitions::load::load;
@@ -45,15 +44,22 @@ pub async fn show(State(admin): State<Arc<Admin>>) -> Response {
     };
     let found = spawn_blocking(move || {
         let root = admin.gateway.live.root().to_owned();
-        (load(&root), edit::state(&root))
+        (load(&root), edit::state(&root), edit::uncommitted(&root))
     });
-    let Ok((tree, git)) = found.await else {
+    let Ok((tree, git, uncommitted)) = found.await else {
         return failure(Code::InternalError, "The files cannot be read.");
     };
     let files: Vec<Value> =
         tree.files.iter().map(|(path, text)| json!({ "path": path, "size": text.len() })).collect();
     let (branch, commit) = git.clone().unzip();
-    let data = json!({ "edit": edit, "git": git.is_some(), "branch": branch, "commit": commit, "files": files });
+    let data = json!({
+        "edit": edit,
+        "git": git.is_some(),
+        "branch": branch,
+        "commit": commit,
+        "uncommitted": uncommitted,
+        "files": files,
+    });
     success(data, json!({}))
 }
 
@@ -166,16 +172,36 @@ pub async fn log(
     commits(&admin, path).await
 }
 
+/// Shows what a commit changed.
+pub async fn commit(
+    State(admin): State<Arc<Admin>>,
+    Query(query): Query<HashMap<String, String>>,
+) -> Response {
+    let id = query.get("id").cloned().unwrap_or_default();
+    let found = spawn_blocking(move || edit::changes(admin.gateway.live.root(), &id));
+    match found.await {
+        Ok(Ok(Some((commit, diff)))) => {
+            let mut row = shown(&commit);
+            row["diff"] = diff.into();
+            success(row, json!({}))
+        }
+        Ok(Ok(None)) => failure(Code::NotFound, "There is no such commit."),
+        Ok(Err(error)) => refused(&error),
+        Err(_) => failure(Code::InternalError, "The commit cannot be read."),
+    }
+}
+
+fn shown(commit: &edit::Commit) -> Value {
+    json!({ "commit": commit.id, "author": commit.author, "at": commit.at, "message": commit.message })
+}
+
 /// The commits of a path as an answer.
 pub async fn commits(admin: &Arc<Admin>, path: Option<String>) -> Response {
     let admin = admin.clone();
     let found =
         spawn_blocking(move || edit::log(admin.gateway.live.root(), path.as_deref(), MAX_COMMITS));
     match found.await {
-        Ok(Ok(commits)) => {
-            let row = |commit: &edit::Commit| json!({ "commit": commit.id, "author": commit.author, "at": commit.at, "message": commit.message });
-            success(commits.iter().map(row).collect::<Vec<_>>(), json!({}))
-        }
+        Ok(Ok(commits)) => success(commits.iter().map(shown).collect::<Vec<_>>(), json!({})),
         Ok(Err(error)) => refused(&error),
         Err(_) => failure(Code::InternalError, "The log cannot be read."),
     }
@@ -244,12 +270,6 @@ pub fn set_etag(response: &mut Response, tag: &str) {
     if let Ok(tag) = tag.parse() {
         response.headers_mut().insert(ETAG, tag);
     }
-}
-
-/// An answer with what the journal says of it.
-pub fn summarised(mut response: Response, text: String) -> Response {
-    response.extensions_mut().insert(Summary(text));
-    response
 }
 
 /// A text, or another one where it is empty.

@@ -8,7 +8,7 @@ use axum::extract::{Path, Query, State};
 use axum::response::Response;
 use serde_json::{Value, json};
 
-use super::envelope::{failure, success, with_status};
+use super::envelope::{failure, success, summarised, with_status};
 use super::page;
 use crate::admin::Admin;
 use crate::definitions::snapshot::Datasource;
@@ -118,7 +118,12 @@ pub async fn test(State(admin): State<Arc<Admin>>, Path(id): Path<String>) -> Re
         "duration_ms": ms(started.elapsed()),
         "steps": steps,
     });
-    success(data, json!({}))
+    let failed = outcomes.iter().find(|outcome| outcome.error.is_some());
+    let summary = match failed {
+        Some(outcome) => format!("tested {id}: {} failed", outcome.step.as_str()),
+        None => format!("tested {id}: well"),
+    };
+    summarised(success(data, json!({})), summary)
 }
 
 /// The databases that tables can be listed of.

@@ -7,6 +7,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::admin::auth::journal::Summary;
 use crate::observe::code::Code;
 use crate::store::StoreError;
 
@@ -42,19 +43,35 @@ pub fn failure(code: Code, message: &str) -> Response {
 pub fn failure_with(code: Code, message: &str, details: Value) -> Response {
     let body =
         json!({ "code": code.as_str(), "message": message, "success": false, "details": details });
-    with_status(code.http_status(), Json(body).into_response())
+    refusal(code.http_status(), message, body)
 }
 
 /// What cannot be done as things are.
 pub fn conflict(status: u16, message: &str) -> Response {
     let body = json!({ "code": "CONFLICT", "message": message, "success": false, "details": [] });
-    with_status(status, Json(body).into_response())
+    refusal(status, message, body)
+}
+
+/// The journal says of a refusal what its caller was told.
+fn refusal(status: u16, message: &str, body: Value) -> Response {
+    summarised(with_status(status, Json(body).into_response()), message.to_owned())
 }
 
 /// The store did not do what it was asked.
 pub fn store_failed(error: &StoreError) -> Response {
     tracing::error!(%error, "the store failed a request of the admin API");
     failure(Code::InternalError, "The store does not answer.")
+}
+
+/// An answer with what the journal says of it.
+pub fn summarised(mut response: Response, text: String) -> Response {
+    response.extensions_mut().insert(Summary(text));
+    response
+}
+
+/// What was done, where it was.
+pub fn done_as(response: Response, text: impl FnOnce() -> String) -> Response {
+    if response.status().is_success() { summarised(response, text()) } else { response }
 }
 
 /// The same with another status.

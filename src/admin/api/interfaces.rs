@@ -15,7 +15,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::config::{read, set_etag};
-use super::envelope::{failure, success};
+use super::envelope::{failure, success, summarised};
 use super::page;
 use crate::access::principal::Principal;
 use crate::admin::Admin;
@@ -24,10 +24,10 @@ use crate::definitions::diff::unified;
 use crate::definitions::emit;
 use crate::definitions::interface::without_kind;
 use crate::definitions::snapshot::Interface;
-use crate::definitions::spec::interface::Caller;
+use crate::definitions::spec::interface::{Caller, Visibility};
 use crate::gateway::explain;
 use crate::gateway::pipeline::{TestRun, handle};
-use crate::gateway::testing::request;
+use crate::gateway::testing::{request, try_case};
 use crate::live::generation::Generation;
 use crate::observe::code::Code;
 use crate::store::audit::PrincipalKind;
@@ -35,14 +35,18 @@ use crate::store::audit::PrincipalKind;
 /// Bytes of an answer that a detailed test run shows.
 const MAX_SHOWN_BYTES: usize = 8 << 20;
 
-/// Lists interfaces in pages; `q` searches code and name.
+/// Lists interfaces in pages; `q` searches code, name, description, address, owner and tags.
 pub async fn list(
     State(admin): State<Arc<Admin>>,
     Query(query): Query<HashMap<String, String>>,
 ) -> Response {
     let generation = admin.gateway.live.current();
     let fits = |interface: &&Arc<Interface>| {
-        page::fits(&query, [interface.code.as_str()].into_iter().chain(interface.name.as_deref()))
+        let said = ["description", "owner"].map(|key| interface.source.get(key));
+        let said = said.into_iter().flatten().filter_map(Value::as_str);
+        let own = [interface.code.as_str(), interface.path.as_str()].into_iter();
+        let tags = interface.tags.iter().map(String::as_str);
+        page::fits(&query, own.chain(interface.name.as_deref()).chain(said).chain(tags))
     };
     let asked = |name: &str| query.get(name).filter(|text| !text.is_empty());
     let is_asked = |interface: &&Arc<Interface>| {
@@ -177,13 +181,77 @@ pub async fn test(
         Err(text) => return failure(Code::InvalidParam, text),
     };
     let request = request(&interface, &question.parameters);
+    let whom = if principal.name.is_empty() { "nobody" } else { &*principal.name };
+    let summary = format!("tried {} as {whom}", interface.label());
     let run = TestRun { generation, principal, interface };
     let started = Instant::now();
     let answer = handle(&admin.gateway, request, IpAddr::V4(Ipv4Addr::LOCALHOST), Some(&run)).await;
-    if query.get("detail").is_none_or(|detail| detail != "true") {
-        return answer.map(axum::body::Body::new);
+    let summary = format!("{summary}: {}", answer.status().as_u16());
+    let answer = if query.get("detail").is_none_or(|detail| detail != "true") {
+        answer.map(axum::body::Body::new)
+    } else {
+        detailed(&run, &question.parameters, answer, started).await
+    };
+    summarised(answer, summary)
+}
+
+/// Runs the tests that stand in the definition.
+pub async fn run_tests(
+    State(admin): State<Arc<Admin>>,
+    Path(code): Path<String>,
+    Query(query): Query<HashMap<String, String>>,
+) -> Response {
+    let generation = admin.gateway.live.current();
+    let Some(interface) = find(&generation, &code, query.get("version")) else {
+        return failure(Code::NotFound, "There is no such interface.");
+    };
+    let mut outcomes = Vec::with_capacity(interface.tests.len());
+    for test in &interface.tests {
+        outcomes.push(try_case(&admin.gateway, &generation, &interface, test).await);
     }
-    detailed(&run, &question.parameters, answer, started).await
+    let failed = outcomes.iter().filter(|outcome| !outcome.differences.is_empty()).count();
+    let rows: Vec<Value> = outcomes
+        .iter()
+        .map(|outcome| {
+            json!({
+                "name": outcome.name,
+                "ok": outcome.differences.is_empty(),
+                "problems": outcome.differences,
+                "duration_ms": u64::try_from(outcome.duration.as_millis()).unwrap_or(u64::MAX),
+            })
+        })
+        .collect();
+    let summary = format!("ran {} tests of {}: {failed} failed", rows.len(), interface.label());
+    summarised(success(rows, json!({})), summary)
+}
+
+/// Says who may call an interface: the roles that grant it, and who has them.
+pub async fn callers(
+    State(admin): State<Arc<Admin>>,
+    Path(code): Path<String>,
+    Query(query): Query<HashMap<String, String>>,
+) -> Response {
+    let generation = admin.gateway.live.current();
+    let Some(interface) = find(&generation, &code, query.get("version")) else {
+        return failure(Code::NotFound, "There is no such interface.");
+    };
+    let policies = &generation.snapshot.policies;
+    let granting =
+        policies.roles.iter().enumerate().filter(|(_, role)| role.grants(interface.index));
+    let rows: Vec<Value> = granting
+        .map(|(index, role)| {
+            let having = policies.consumers.iter().filter(|one| one.roles.contains(&index));
+            let names: Vec<&str> = having.map(|consumer| consumer.name.as_str()).collect();
+            json!({ "name": role.name, "consumers": names })
+        })
+        .collect();
+    let open = json!({
+        // Nobody need say who it is; or whoever says so may.
+        "open": !interface.auth_required,
+        "any_caller": interface.visibility == Visibility::Public,
+        "roles": rows,
+    });
+    success(open, json!({}))
 }
 
 /// A test run with all that helps to understand it.

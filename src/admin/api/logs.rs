@@ -22,17 +22,16 @@ const MAX_PAGE_SIZE: u32 = 1_000;
 
 /// Calls of interfaces, as the audit keeps them.
 pub async fn calls(State(admin): State<Arc<Admin>>, asked: Asked) -> Response {
-    let (is_failed, code) = match asked.text("state").as_deref() {
-        None => (None, None),
-        Some("ok") => (Some(false), None),
-        Some("failed") => (Some(true), None),
-        Some(word) => match Code::parse(word) {
-            Some(code) => (None, Some(code)),
-            None => {
-                let text = "`state` is `ok`, `failed`, or a code such as `INVALID_PARAM`.";
-                return failure(Code::InvalidParam, text);
-            }
-        },
+    let state = asked.text("state");
+    let code = state.as_deref().and_then(Code::parse).filter(|code| *code != Code::Ok);
+    let is_failed = match state.as_deref() {
+        Some("ok") => Some(false),
+        Some("failed") => Some(true),
+        Some(_) if code.is_none() => {
+            let text = "`state` is `ok`, `failed`, or a code such as `INVALID_PARAM`.";
+            return failure(Code::InvalidParam, text);
+        }
+        _ => None,
     };
     let filter = AuditFilter {
         interface: asked.text("code"),

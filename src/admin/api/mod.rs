@@ -7,6 +7,7 @@ pub mod consumers;
 pub mod datasources;
 pub mod envelope;
 pub mod interfaces;
+pub mod keys;
 pub mod located;
 pub mod logs;
 pub mod metrics;

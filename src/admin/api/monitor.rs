@@ -12,7 +12,10 @@ use super::envelope::{failure, success};
 use super::page;
 use crate::admin::Admin;
 use crate::observe::code::Code;
-use crate::observe::history::{Counts, Point, STEP_SECONDS};
+use crate::observe::history::{Counts, MAX_STEPS, Point, STEP_SECONDS};
+
+/// Minutes that figures may cover.
+const MAX_MINUTES: i64 = MAX_STEPS * STEP_SECONDS / 60;
 
 /// Figures of the machine and the process.
 pub async fn server(State(admin): State<Arc<Admin>>) -> Response {
@@ -23,14 +26,18 @@ pub async fn server(State(admin): State<Arc<Admin>>) -> Response {
     }
 }
 
-/// What each interface version did within the last hour; `q` searches codes, and `sort` is `code`, `requests`, `p95_ms` or
-/// `error_ratio`, with `-` before it for the largest first.
+/// What each interface version did within the last hour, or as many `minutes` of it; `q` searches codes, and `sort` is `code`,
+/// `requests`, `p95_ms` or `error_ratio`, with `-` before it for the largest first.
 pub async fn interfaces(
     State(admin): State<Arc<Admin>>,
     Query(query): Query<HashMap<String, String>>,
 ) -> Response {
     let now = sampled(&admin);
-    let (mut rows, seconds) = admin.history.interfaces(now);
+    let minutes = query.get("minutes").map_or(Some(MAX_MINUTES), |text| text.parse().ok());
+    let Some(minutes) = minutes.filter(|minutes| (1..=MAX_MINUTES).contains(minutes)) else {
+        return failure(Code::InvalidParam, "`minutes` is a whole number from 1 to 60.");
+    };
+    let (mut rows, seconds) = admin.history.interfaces(minutes, now);
     rows.retain(|((code, _), _)| page::fits(&query, [code.as_str()]));
     let sort = query.get("sort").map_or("code", String::as_str);
     let by = |figure: fn(&Counts) -> f64| {
@@ -56,7 +63,9 @@ pub async fn interfaces(
             "p99_ms": quantile(counts, 0.99),
             "outcomes": counts.outcomes,
             "errors": counts.errors,
+            "failures": counts.failures,
             "error_ratio": counts.error_ratio().map(rounded),
+            "failure_ratio": counts.failure_ratio().map(rounded),
             "cache_asked": counts.cache_asked,
             "cache_hits": counts.cache_hits,
             "cache_ratio": counts.cache_ratio().map(rounded),
@@ -76,12 +85,17 @@ pub async fn traffic(
             "at": at.to_string(),
             "requests": counts.requests,
             "errors": counts.errors,
+            "failures": counts.failures,
             "p50_ms": quantile(counts, 0.5),
             "p95_ms": quantile(counts, 0.95),
             "p99_ms": quantile(counts, 0.99),
         })
     };
-    let points: Vec<Value> = points.iter().map(point).collect();
+    let mut points: Vec<Value> = points.iter().map(point).collect();
+    if let Some(last) = points.last_mut() {
+        // It would look as if the calls had stopped.
+        last["partial"] = true.into();
+    }
     success(json!({ "step_seconds": STEP_SECONDS, "points": points }), json!({}))
 }
 

@@ -11,8 +11,8 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::body::Body;
-use super::config::{apply, or_else, precondition_required, refused, seen, set_etag, summarised};
-use super::envelope::{conflict, failure, success, with_status};
+use super::config::{apply, or_else, precondition_required, refused, seen, set_etag};
+use super::envelope::{conflict, failure, success, summarised, with_status};
 use super::located::{Located, meant, of_kind};
 use crate::admin::Admin;
 use crate::admin::edit::{Author, Change, ChangeError, Seen, Written, etag};

@@ -14,11 +14,11 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use super::datasources::{failed, unknown};
-use super::envelope::{conflict, download, failure, failure_with, success};
+use super::envelope::{conflict, download, failure, failure_with, success, summarised};
 use super::page::{MAX_PAGE_SIZE, PAGE_SIZE};
 use crate::admin::Admin;
 use crate::admin::person::Person;
-use crate::admin::running::NotNow;
+use crate::admin::running::{NotNow, Query};
 use crate::definitions::snapshot::Datasource;
 use crate::engines::EngineError;
 use crate::engines::registry::Source;
@@ -42,6 +42,8 @@ struct Asked {
     #[serde(default)]
     params: Map<String, Value>,
     page: Option<u64>,
+    /// Rows to pass over, in place of `page`.
+    offset: Option<u64>,
     #[serde(rename = "pageSize")]
     page_size: Option<u64>,
     /// Made by the page, to cancel by.
@@ -51,6 +53,11 @@ struct Asked {
 }
 
 impl Asked {
+    /// Rows to pass over; `page` counts those of full pages, as large as the datasource allows.
+    fn offset(&self, size: u64) -> u64 {
+        self.offset.unwrap_or_else(|| (self.page.unwrap_or(1) - 1).saturating_mul(size))
+    }
+
     fn page_size(&self) -> u64 {
         self.page_size.unwrap_or(PAGE_SIZE as u64).min(MAX_PAGE_SIZE as u64)
     }
@@ -116,9 +123,10 @@ pub async fn run(
         Ok(question) => question,
         Err(refusal) => return *refusal,
     };
-    let (page, size) = (question.asked.page.unwrap_or(1), question.asked.page_size());
+    let size = question.asked.page_size().min(question.datasource.spec.limits.max_rows);
+    let offset = question.asked.offset(size);
     let work = move |query: HandQuery| async move {
-        let table = query.page(page, size).await?;
+        let table = query.page(offset, size).await?;
         let rows = table.rows;
         Ok(((table, query.text), rows))
     };
@@ -127,15 +135,17 @@ pub async fn run(
         Ok(ran) => ran,
         Err(refusal) => return *refusal,
     };
-    let Table { columns, bytes, has_next, is_truncated, .. } = table;
+    let Table { columns, bytes, rows: count, has_next, is_truncated } = table;
     let rows = String::from_utf8(bytes).ok().and_then(|text| RawValue::from_string(text).ok());
     let Some(rows) = rows else {
         return failure(Code::DatasourceError, "The database gave text that is no JSON as JSON.");
     };
     let columns = columns.iter().map(|c| json!({ "name": c.name, "type": c.kind.as_str() }));
     let meta = json!({
-        "page": page,
-        "pageSize": size.min(question.datasource.spec.limits.max_rows),
+        "page": offset / size.max(1) + 1,
+        "pageSize": size,
+        "offset": offset,
+        "rows": count,
         "hasNext": has_next,
         "duration_ms": ms(took),
         "sql": sql,
@@ -213,7 +223,7 @@ pub async fn draft(
     };
     let (columns, problem) = match described {
         Ok(columns) => (columns, None),
-        Err(ByHandError::Governed) => return refused(&ByHandError::Governed),
+        Err(ByHandError::Governed) => return refused(&ByHandError::Governed, ""),
         Err(error) => (Vec::new(), Some(format!("The columns are not known: {error}"))),
     };
     let Asked { sql, params, name, datasource_id, .. } = &question.asked;
@@ -228,22 +238,49 @@ pub async fn draft(
     });
     let Draft { definition, problems } = match proposed {
         Ok(draft) => draft,
-        Err(flaw) => return refused(&ByHandError::Flaw(flaw)),
+        Err(flaw) => return refused(&ByHandError::Flaw(flaw, None), sql),
     };
     let problems: Vec<String> = problems.into_iter().chain(problem).collect();
     success(definition, json!({ "problems": problems }))
 }
 
-/// Cancels a query of one's own.
+/// Lists the queries that people are running, the longest first.
+pub async fn running(State(admin): State<Arc<Admin>>) -> Response {
+    let now = Timestamp::now();
+    let row = |query: &Query| {
+        let elapsed = now.duration_since(query.started_at).as_millis();
+        json!({
+            "id": query.id,
+            "username": query.username,
+            "datasource_id": query.datasource,
+            "sql": query.sql,
+            "started_at": query.started_at.to_string(),
+            "elapsed_ms": u64::try_from(elapsed).unwrap_or_default(),
+        })
+    };
+    success(admin.running.list().iter().map(row).collect::<Vec<_>>(), json!({}))
+}
+
+/// Cancels a query of one's own; of anybody, for an operator.
 pub async fn cancel(
     State(admin): State<Arc<Admin>>,
     Extension(person): Extension<Person>,
     Path(id): Path<String>,
 ) -> Response {
-    if admin.running.cancel(&person.username, &id) {
-        return success(json!({ "cancelled": true }), json!({}));
+    let whose = if admin.running.cancel(&person.username, &id) {
+        Some(person.username)
+    } else if person.role >= Role::Operator {
+        admin.running.cancel_any(&id)
+    } else {
+        None
+    };
+    match whose {
+        Some(whose) => {
+            let answer = success(json!({ "cancelled": true }), json!({}));
+            summarised(answer, format!("cancelled a query of {whose}"))
+        }
+        None => failure(Code::NotFound, "There is no query with this id to cancel."),
     }
-    failure(Code::NotFound, "You are running no query with this id.")
 }
 
 /// A result with the number of its rows.
@@ -258,7 +295,12 @@ async fn logged<T: Send + 'static, F: Future<Output = Outcome<T>> + Send>(
     work: impl FnOnce(HandQuery) -> F + Send + 'static,
 ) -> Result<(T, Duration), Box<Response>> {
     let asked = &question.asked;
-    let entered = admin.running.enter(&person.username, asked.id.as_deref());
+    let entered = admin.running.enter(
+        &person.username,
+        asked.id.as_deref(),
+        &asked.datasource_id,
+        &asked.sql,
+    );
     let (ticket, cancelled) = entered.map_err(|not_now| match not_now {
         NotNow::SameId => Box::new(conflict(409, "You are running a query with this id.")),
         NotNow::TooMany => Box::new(failure(Code::Overloaded, "Too many queries are running.")),
@@ -299,7 +341,7 @@ async fn logged<T: Send + 'static, F: Future<Output = Outcome<T>> + Send>(
     drop(ticket);
     let refusal = match ended {
         Ok((Some(Ok((result, _))), took)) => return Ok((result, took)),
-        Ok((Some(Err(error)), _)) => refused(&error),
+        Ok((Some(Err(error)), _)) => refused(&error, &asked.sql),
         Ok((None, _)) => conflict(409, "The query was cancelled."),
         Err(_) => failure(Code::InternalError, "The query did not end."),
     };
@@ -313,20 +355,27 @@ async fn keep(store: &Store, entry: &QueryRun) {
     }
 }
 
-fn refused(error: &ByHandError) -> Response {
+/// Why a query has no answer, with the place in its text as it was typed.
+fn refused(error: &ByHandError, sql: &str) -> Response {
     let text = error.to_string();
     let field = match error {
         ByHandError::Governed => return failure(Code::Forbidden, &text),
-        ByHandError::Flaw(_) | ByHandError::Engine(EngineError::Statement { .. }) => "sql",
+        ByHandError::Flaw(..) | ByHandError::Engine(EngineError::Statement { .. }) => "sql",
         ByHandError::Value(_) | ByHandError::Engine(EngineError::BadValue { .. }) => "params",
         ByHandError::Engine(error) => return failed(error),
     };
     let hint = match error {
-        ByHandError::Flaw(Flaw::Unbound(_)) => "Give it a value in `params`.",
-        ByHandError::Flaw(Flaw::Unsafe(_)) => "Write one query that only reads.",
+        ByHandError::Flaw(Flaw::Unbound(_), _) => "Give it a value in `params`.",
+        ByHandError::Flaw(Flaw::Unsafe(_), _) => "Write one query that only reads.",
         _ => "",
     };
-    let details = json!([{ "field": field, "error": text, "hint": hint }]);
+    let mut detail = json!({ "field": field, "error": text, "hint": hint });
+    if let Some(before) = error.offset(sql).and_then(|offset| sql.get(..offset)) {
+        let line = before.rsplit('\n').next().unwrap_or_default();
+        detail["line"] = (before.matches('\n').count() + 1).into();
+        detail["column"] = (line.chars().count() + 1).into();
+    }
+    let details = json!([detail]);
     failure_with(Code::InvalidParam, &text, details)
 }
 

@@ -14,7 +14,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::body::Body;
-use super::envelope::{failure, store_failed, success};
+use super::envelope::{failure, store_failed, success, summarised};
 use crate::admin::Admin;
 use crate::admin::auth::gate::{COOKIE_NAME, SESSION_AT_MOST, SESSION_IDLE, is_own_origin};
 use crate::admin::auth::{password, secret};
@@ -139,7 +139,7 @@ pub async fn close(
     {
         return store_failed(&error);
     }
-    let mut response = success(json!({}), json!({}));
+    let mut response = summarised(success(json!({}), json!({})), "logged out".to_owned());
     set_cookie(&mut response, &headers, "", 0);
     response
 }
@@ -176,7 +176,7 @@ pub async fn set_password(
         Err(error) => return failure(Code::InternalError, &error),
     };
     match admin.store.change_own(&session.username, &hash, &session.id).await {
-        Ok(()) => success(json!({}), json!({})),
+        Ok(()) => summarised(success(json!({}), json!({})), "changed the own password".to_owned()),
         Err(error) => store_failed(&error),
     }
 }

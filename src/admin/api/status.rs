@@ -63,5 +63,6 @@ pub fn last_reload(last: &LastReload) -> Value {
         "hash": last.hash,
         "duration_ms": u64::try_from(last.duration.as_millis()).unwrap_or(u64::MAX),
         "problems": last.problems,
+        "by": last.by,
     })
 }

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::body::Body;
-use super::envelope::{conflict, failure, store_failed, success, with_status};
+use super::envelope::{conflict, failure, store_failed, success, summarised, with_status};
 use crate::admin::Admin;
 use crate::admin::auth::secret;
 use crate::admin::person::Person;
@@ -81,7 +81,11 @@ pub async fn create(
         last_used_at: None,
     };
     match admin.store.add_token(&token, &secret::hash(&secret)).await {
-        Ok(true) => with_status(201, success(json!({ "id": id, "token": secret }), json!({}))),
+        Ok(true) => {
+            let answer = success(json!({ "id": id, "token": secret }), json!({}));
+            let summary = format!("made the API token {} ({id})", token.name);
+            with_status(201, summarised(answer, summary))
+        }
         Ok(false) => conflict(409, "There are too many tokens of this account."),
         Err(error) => store_failed(&error),
     }
@@ -94,7 +98,9 @@ pub async fn remove(
     Path(id): Path<String>,
 ) -> Response {
     match admin.store.remove_token(&person.username, &id).await {
-        Ok(true) => success(json!({}), json!({})),
+        Ok(true) => {
+            summarised(success(json!({}), json!({})), format!("removed the API token {id}"))
+        }
         Ok(false) => failure(Code::NotFound, "There is no such token."),
         Err(error) => store_failed(&error),
     }
@@ -131,8 +137,13 @@ pub async fn sessions(
 
 /// Ends somebody's session.
 pub async fn end_session(State(admin): State<Arc<Admin>>, Path(id): Path<String>) -> Response {
+    let sessions = admin.store.sessions().await.unwrap_or_default();
+    let whose = sessions.into_iter().find(|session| session.id == id);
+    let whose = whose.map(|session| session.username).unwrap_or_default();
     match admin.store.end_session(&id).await {
-        Ok(true) => success(json!({}), json!({})),
+        Ok(true) => {
+            summarised(success(json!({}), json!({})), format!("ended a session of {whose}"))
+        }
         Ok(false) => failure(Code::NotFound, "There is no such session."),
         Err(error) => store_failed(&error),
     }

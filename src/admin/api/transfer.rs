@@ -10,8 +10,8 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
-use super::config::{apply, refused, summarised};
-use super::envelope::{failure, failure_with, success};
+use super::config::{apply, refused};
+use super::envelope::{failure, failure_with, success, summarised};
 use super::located::{Located, of_kind};
 use super::publish::place;
 use crate::admin::Admin;

@@ -16,6 +16,9 @@ const ID_BYTES: usize = 9;
 /// Tells an API token from other texts.
 pub const TOKEN_PREFIX: &str = "tga_";
 
+/// Tells an API key from other texts.
+pub const KEY_PREFIX: &str = "tg_";
+
 /// A fresh secret.
 ///
 /// # Errors

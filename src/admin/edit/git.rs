@@ -5,9 +5,12 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use super::{Author, Change, ChangeError};
+use crate::definitions::load::FOLDERS;
 
 /// Characters of git's own words that are shown.
 const MAX_SHOWN: usize = 500;
+/// Bytes of the differences of a commit that are shown.
+const MAX_DIFF_BYTES: usize = 256 << 10;
 /// Between the fields and at the end of an entry of the log.
 const FIELD: char = '\u{1f}';
 const ENTRY: char = '\u{1e}';
@@ -133,16 +136,55 @@ pub fn log(root: &Path, path: Option<&str>, most: usize) -> Result<Vec<Commit>, 
     let out = run(root, &arguments, &[])?;
     // A work tree without a commit has no log.
     let text = String::from_utf8_lossy(&out.stdout).into_owned();
-    let commit = |entry: &str| {
-        let mut fields = entry.trim().splitn(4, FIELD).map(str::to_owned);
-        Some(Commit {
-            id: fields.next()?,
-            author: fields.next()?,
-            at: fields.next()?,
-            message: fields.next()?.trim().to_owned(),
-        })
+    Ok(text.split(ENTRY).filter_map(entry).collect())
+}
+
+fn entry(text: &str) -> Option<Commit> {
+    let mut fields = text.trim().splitn(4, FIELD).map(str::to_owned);
+    Some(Commit {
+        id: fields.next()?,
+        author: fields.next()?,
+        at: fields.next()?,
+        message: fields.next()?.trim().to_owned(),
+    })
+}
+
+/// What a commit changed in the definitions, line by line; `None` where there is no such commit.
+///
+/// # Errors
+/// What git says.
+pub fn changes(root: &Path, id: &str) -> Result<Option<(Commit, String)>, ChangeError> {
+    let is_id = (4..=64).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_hexdigit());
+    if !is_id || !is_work_tree(root) {
+        return Ok(None);
+    }
+    let format = format!("--format=%H{FIELD}%an{FIELD}%aI{FIELD}%B{ENTRY}");
+    let arguments = ["show", "--no-color", "--no-ext-diff", "--first-parent", &format, id, "--"];
+    let out = run(root, &[&arguments[..], &FOLDERS[..]].concat(), &[])?;
+    if !out.status.success() {
+        return Ok(None);
+    }
+    let text = String::from_utf8_lossy(&out.stdout);
+    let Some((head, diff)) = text.split_once(ENTRY) else { return Ok(None) };
+    let diff = diff.trim_start_matches('\n');
+    let cut = diff.floor_char_boundary(MAX_DIFF_BYTES);
+    Ok(entry(head).map(|commit| (commit, diff[..cut].to_owned())))
+}
+
+/// Files of the definitions that are not as the last commit has them; nothing where the root is no work tree.
+pub fn uncommitted(root: &Path) -> Vec<String> {
+    let arguments = ["status", "--porcelain", "-z", "--no-renames", "-uall", "--"];
+    let Ok(out) = run(root, &[&arguments[..], &FOLDERS[..]].concat(), &[]) else {
+        return Vec::new();
     };
-    Ok(text.split(ENTRY).filter_map(commit).collect())
+    if !out.status.success() {
+        return Vec::new();
+    }
+    // Paths are told from the top of the work tree.
+    let prefix = run(root, &["rev-parse", "--show-prefix"], &[]).and_then(text).unwrap_or_default();
+    let text = String::from_utf8_lossy(&out.stdout);
+    let lines = text.split('\0').filter_map(|line| line.get(3..));
+    lines.map(|path| path.strip_prefix(prefix.as_str()).unwrap_or(path).to_owned()).collect()
 }
 
 /// The branch and commit that the work tree stands on.

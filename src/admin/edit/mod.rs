@@ -15,7 +15,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 
-pub use self::git::{Commit, log, state};
+pub use self::git::{Commit, changes, log, state, uncommitted};
 use crate::definitions::compile::compile_beside;
 use crate::definitions::edit::EditError;
 use crate::definitions::load::{FOLDERS, MAX_FILE_BYTES, Tree, hex, load};
@@ -195,7 +195,7 @@ impl Edits {
                 }
             }
         })?;
-        live.reload_if_changed();
+        live.reload_if_changed(&author.username);
         Ok(Written { commit, revision: live.current().snapshot.revision.clone() })
     }
 }

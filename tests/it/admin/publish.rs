@@ -483,3 +483,96 @@ fn the_example_of_the_first_design_is_taken_as_it_is() {
         200
     );
 }
+
+#[test]
+fn consumers_and_keys_are_made_and_revoked() {
+    let tree = tree();
+    let gateway = tree.serve();
+    let post = |path: &str, body: Value| gateway.admin_post(path, &body.to_string());
+    let roles = json!({ "name": "web_shop", "description": "Shop", "roles": ["all"] });
+    assert_eq!(post("/api/consumers", roles.clone()).status, 201);
+    assert_eq!(post("/api/consumers", roles).status, 409);
+    assert_eq!(post("/api/consumers", json!({ "name": "a b" })).status, 400);
+    let unknown = json!({ "name": "other", "roles": ["nobody_s"] });
+    assert_eq!(post("/api/consumers", unknown).json()["details"][0]["code"], "DANGLING_REFERENCE");
+    let made = post("/api/consumers/web_shop/keys", json!({ "id": "first" }));
+    assert_eq!(made.status, 201, "{}", made.text());
+    let key = made.json()["data"]["key"].as_str().unwrap().to_owned();
+    let call = || gateway.get_with("/data-api/sales", &[("x-api-key", &key)]).status;
+    assert_eq!(call(), 200);
+    let file = text(&tree, "policies/consumers.yaml");
+    assert!(!file.contains(&key) && file.contains("sha256"), "{file}");
+    assert_eq!(post("/api/consumers/web_shop/keys", json!({ "id": "first" })).status, 409);
+    assert_eq!(post("/api/consumers/nobody/keys", json!({ "id": "first" })).status, 404);
+    let wrong = json!({ "id": "second", "expires_at": "soon" });
+    assert_eq!(post("/api/consumers/web_shop/keys", wrong).status, 400);
+    let callers = gateway.admin_get("/api/dataservice/interfaces/sales/callers").data();
+    let names = callers["roles"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .flat_map(|r| r["consumers"].as_array().unwrap());
+    assert!(names.clone().any(|name| name == "web_shop"), "{callers}");
+    let log = gateway.admin_get("/api/logs/operations?q=web_shop").data();
+    assert_eq!(
+        log[0]["summary"],
+        "the definitions would not load".to_owned().replace("the def", "The def") + "."
+    );
+    assert!(
+        log.as_array()
+            .unwrap()
+            .iter()
+            .any(|row| row["summary"] == "made the key first of web_shop"),
+        "{log}"
+    );
+    let token = format!("Bearer {}", gateway.token);
+    let revoke = || {
+        let own = [("authorization", token.as_str())];
+        gateway.admin_request("DELETE", "/api/consumers/web_shop/keys/first", &own, "").status
+    };
+    assert_eq!(revoke(), 200);
+    assert_eq!(call(), 401);
+    assert_eq!(revoke(), 404);
+}
+
+#[test]
+fn tests_of_a_definition_are_run_and_count_as_no_calls() {
+    let tree = tree();
+    tree.interface(
+        "code: tested\ndatasource_id: lite\naudit: true\nquery_template: SELECT 1 AS n\ntests:\n- {name: right, as: tester, expect: {status: 200, rows: 1}}\n- {name: wrong, as: tester, expect: {rows: 7}}\n",
+    );
+    let gateway = tree.serve();
+    let ran = gateway.admin_post("/api/dataservice/interfaces/tested/tests/run", "").data();
+    assert_eq!((&ran[0]["name"], &ran[0]["ok"]), (&json!("right"), &json!(true)), "{ran}");
+    assert_eq!(ran[1]["problems"][0], "rows: expected 7, got 1");
+    let refused = gateway.admin_post(
+        "/api/dataservice/interfaces/tested/test",
+        &json!({ "as": { "name": "x", "roles": [] }, "parameters": {} }).to_string(),
+    );
+    assert_eq!(refused.status, 403, "{}", refused.text());
+    let log = gateway.admin_get("/api/logs/calls?code=tested").data();
+    assert_eq!(log.as_array().unwrap().len(), 3);
+    assert!(log.as_array().unwrap().iter().all(|row| row["kind"] == "test"), "{log}");
+    assert_eq!(gateway.admin_get("/api/monitor/interfaces?q=tested").data(), json!([]));
+    let did = gateway.admin_get("/api/logs/operations").data();
+    assert_eq!(did[0]["summary"], "tried tested@1.0.0 as x: 403");
+    assert_eq!(did[1]["summary"], "ran 2 tests of tested@1.0.0: 1 failed");
+}
+
+#[test]
+fn what_is_not_committed_and_what_a_commit_changed_is_shown() {
+    let tree = tree();
+    let gateway = tree.serve();
+    let body = json!({ "status": "disabled" }).to_string();
+    gateway.admin_post("/api/dataservice/interfaces/sales/status", &body);
+    tree.write("definitions/more/new.yaml", "kind: role\nname: fresh\ngrants: []\n");
+    let config = gateway.admin_get("/api/config").data();
+    assert_eq!(config["uncommitted"], json!(["definitions/more/new.yaml"]));
+    let id = config["commit"].as_str().unwrap();
+    let commit = gateway.admin_get(&format!("/api/config/commit?id={id}")).data();
+    assert!(commit["diff"].as_str().unwrap().contains("+status: disabled"), "{commit}");
+    assert_eq!(commit["message"], "Make disabled sales@1.0.0");
+    for bad in ["", "HEAD", "--help", "0000000000000000000000000000000000000000"] {
+        assert_eq!(gateway.admin_get(&format!("/api/config/commit?id={bad}")).status, 404);
+    }
+}

@@ -132,7 +132,7 @@ fn a_pool_makes_do_with_the_connections_that_the_database_gives() {
                 "code: slow\nsafe_mode: false\npagination: {{enabled: false}}\nquery_template: SELECT 1 AS one FROM (SELECT {slow} AS s) t WHERE s IS NOT NULL\n"
             ));
         });
-        assert!(POOL > ALLOWED);
+        const { assert!(POOL > ALLOWED) };
         let answers: Vec<_> = std::thread::scope(|scope| {
             let callers: Vec<_> = (0..POOL)
                 .map(|_| {
