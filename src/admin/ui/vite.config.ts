@@ -4,6 +4,8 @@ import Components from 'unplugin-vue-components/vite'
 import { ElementPlusResolver } from 'unplugin-vue-components/resolvers'
 import { defineConfig } from 'vite'
 
+declare const process: { env: Record<string, string | undefined> }
+
 export default defineConfig({
   base: './',
   plugins: [
@@ -22,5 +24,6 @@ export default defineConfig({
     chunkSizeWarningLimit: 700,
     modulePreload: { polyfill: false },
   },
-  server: { proxy: { '/api': 'http://127.0.0.1:8081' } },
+  // The appliance compares the page's origin with the host that was asked.
+  server: { proxy: { '/api': { target: process.env.TIDEGATE_ADMIN ?? 'http://127.0.0.1:8081', changeOrigin: false } } },
 })

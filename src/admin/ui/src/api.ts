@@ -1,4 +1,6 @@
 // The typed client of the admin API: envelope, CSRF header, failures, and one function a route.
+import { ref } from 'vue'
+import { parseExact } from './exact'
 import { locale } from './i18n'
 import type * as T from './types'
 
@@ -29,7 +31,12 @@ interface Options {
   raw?: { type: string; text: string }
   etag?: string
   signal?: AbortSignal
+  /** Numbers of the answer keep their digits. */
+  exact?: boolean
 }
+
+/** Whether the server answered the last time that it was asked. */
+export const reachable = ref(true)
 
 let csrf = ''
 let onUnauthorized: () => void = () => {}
@@ -64,9 +71,14 @@ async function send(method: string, path: string, options: Options): Promise<Res
   if (body !== undefined) init.body = body
   if (options.signal) init.signal = options.signal
   try {
-    return await fetch(address(path, options.query), init)
+    const response = await fetch(address(path, options.query), init)
+    // A proxy whose gateway is away answers with words of its own.
+    reachable.value = response.status < 500 || (response.headers.get('Content-Type') ?? '').includes('json')
+    if (!reachable.value) throw new ApiError(response.status, 'UNREACHABLE', '')
+    return response
   } catch (error) {
-    if (error instanceof DOMException && error.name === 'AbortError') throw error
+    if (error instanceof ApiError || (error instanceof DOMException && error.name === 'AbortError')) throw error
+    reachable.value = false
     throw new ApiError(0, 'UNREACHABLE', '')
   }
 }
@@ -96,7 +108,7 @@ async function request<D, M = T.PageMeta>(method: string, path: string, options:
   if (!text) return { data: null as D, meta: {} as M, etag }
   let body: { data: D; meta?: M }
   try {
-    body = JSON.parse(text) as { data: D; meta?: M }
+    body = (options.exact ? parseExact(text) : JSON.parse(text)) as { data: D; meta?: M }
   } catch {
     // A proxy's own page, or half an answer.
     throw new ApiError(response.status, 'UNREADABLE', '')
@@ -167,6 +179,10 @@ export const api = {
   sessions: () => all<T.OnlineSession>('/api/sessions'),
   endSession: (id: string) => request('DELETE', `/api/sessions/${enc(id)}`),
   consumers: () => all<T.Consumer>('/api/consumers'),
+  addConsumer: (body: { name: string; description?: string; roles: string[] }) => request('POST', '/api/consumers', { body }),
+  addKey: (consumer: string, body: { id: string; expires_at?: string }) =>
+    data(request<{ id: string; key: string }>('POST', `/api/consumers/${enc(consumer)}/keys`, { body })),
+  removeKey: (consumer: string, id: string) => request('DELETE', `/api/consumers/${enc(consumer)}/keys/${enc(id)}`),
 
   status: (signal?: AbortSignal) => data(get<T.SystemStatus>('/api/status', undefined, signal)),
   reload: () => data(request<T.Reload>('POST', '/api/reload')),
@@ -178,9 +194,11 @@ export const api = {
   check: (path: string, text: string, signal?: AbortSignal, index = 0, definition?: T.Definition) =>
     data(request<{ text: string; problems: T.Problem[] }>('POST', '/api/config/check', { query: { path }, body: { text, index, ...(definition && { definition }) }, ...(signal && { signal }) })),
   reloads: () => data(get<T.Reload[]>('/api/config/reloads')),
+  commit: (id: string) => data(get<T.Commit & { diff: string }>('/api/config/commit', { id })),
   log: (path?: string) => data(get<T.Commit[]>('/api/config/log', { path })),
 
   interfaces: (query: Query, signal?: AbortSignal) => get<T.Definition[]>('/api/dataservice/interfaces', query, signal),
+  allInterfaces: () => all<T.Definition>('/api/dataservice/interfaces'),
   definition: (code: string, version?: string) => get<T.Definition, DefinitionMeta>(one(code), { version }),
   create: (body: T.Definition, keeping: Keeping = {}) =>
     request<unknown, DefinitionMeta>('POST', '/api/dataservice/interfaces', { query: { ...keeping }, body }),
@@ -191,9 +209,11 @@ export const api = {
   copy: (code: string, body: { code: string; version?: string; name?: string }, from?: string) =>
     request('POST', `${one(code)}/copy`, { query: { version: from }, body }),
   test: (code: string, version: string | undefined, body: TestQuestion, signal?: AbortSignal) =>
-    data(request<T.TestAnswer>('POST', `${one(code)}/test`, { query: { detail: true, version }, body, ...(signal && { signal }) })),
+    data(request<T.TestAnswer>('POST', `${one(code)}/test`, { query: { detail: true, version }, body, exact: true, ...(signal && { signal }) })),
   keepTest: (code: string, version: string | undefined, body: TestQuestion & { name: string; expect: T.JsonMap }) =>
     request('POST', `${one(code)}/tests`, { query: { version }, body }),
+  runTests: (code: string, version?: string) => data(request<T.TestOutcome[]>('POST', `${one(code)}/tests/run`, { query: { version } })),
+  callers: (code: string, version?: string) => data(get<T.Callers>(`${one(code)}/callers`, { version })),
   diff: (code: string, from: string, to: string) => data(get<{ from: string; to: string; diff: string }>(`${one(code)}/diff`, { from, to })),
   versions: (code: string) => data(get<T.Version[]>(`${one(code)}/versions`)),
   sheet: (code: string, version?: string) => save('GET', `${one(code)}/sheet`, `${code}.xlsx`, { query: { version } }),
@@ -210,8 +230,9 @@ export const api = {
   table: (id: string, name: string, schema?: string | null) =>
     data(get<{ columns: T.Column[] }>(`/api/datasources/${enc(id)}/tables/${enc(name)}`, { schema })),
   completion: (id: string) => data(get<T.Completion>(`/api/datasources/${enc(id)}/completion`)),
-  query: (body: Asked & { id: string; page: number; pageSize: number }, signal?: AbortSignal) =>
-    request<T.QueryResult, T.QueryMeta>('POST', '/api/dataservice/query', { body, ...(signal && { signal }) }),
+  query: (body: Asked & { id: string; offset?: number; pageSize: number }, signal?: AbortSignal) =>
+    request<T.QueryResult, T.QueryMeta>('POST', '/api/dataservice/query', { body, exact: true, ...(signal && { signal }) }),
+  queries: () => all<T.RunningQuery>('/api/dataservice/query'),
   cancelQuery: (id: string) => request('DELETE', `/api/dataservice/query/${enc(id)}`),
   explain: (body: Asked, signal?: AbortSignal) =>
     data(request<{ sql: string; plan: string[] }>('POST', '/api/dataservice/query/explain', { body, ...(signal && { signal }) })),
@@ -223,6 +244,6 @@ export const api = {
   logs: (kind: LogKind, query: Query, signal?: AbortSignal) => get<T.LogRow[]>(`/api/logs/${kind}`, query, signal),
   saveLogs: (kind: LogKind, query: Query) => save('GET', `/api/logs/${kind}`, `${kind}.csv`, { query: { ...query, format: 'csv' } }),
   server: () => data(get<T.ServerFigures>('/api/monitor/server')),
-  figures: () => all<T.InterfaceFigures>('/api/monitor/interfaces'),
+  figures: (minutes = 60) => all<T.InterfaceFigures>('/api/monitor/interfaces', { minutes }),
   traffic: (code?: string) => data(get<T.Traffic>('/api/monitor/traffic', { code })),
 }

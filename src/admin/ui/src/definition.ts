@@ -1,9 +1,27 @@
 // Definitions as YAML: finding one in its file, and values as text and back.
-import { CORE_SCHEMA, dump, load } from 'js-yaml'
+import * as yaml from 'js-yaml'
+import { isKept, keptNumber, parseExact } from './exact'
 import type { Definition, Json } from './types'
 
+const { CORE_SCHEMA, Type, dump, load } = yaml
+const { types } = yaml as unknown as { types: Record<'int' | 'float', yaml.Type> }
+
+/** Numbers that JavaScript cannot hold stay as they are written. */
+function exactly(tag: 'int' | 'float'): yaml.Type {
+  const usual = types[tag]
+  const written = usual.represent as (value: unknown, style?: string) => string
+  return new Type(`tag:yaml.org,2002:${tag}`, {
+    kind: 'scalar',
+    resolve: (text: unknown) => usual.resolve(text),
+    construct: (text: string) => keptNumber(text, usual.construct(text) as number),
+    predicate: (value) => (tag === 'float' && isKept(value)) || Boolean(usual.predicate?.(value)),
+    represent: typeof usual.represent === 'function' ? (value: unknown, style?: string) => (isKept(value) ? JSON.stringify(value) : written(value, style)) : (usual.represent ?? {}),
+    ...(usual.defaultStyle && { defaultStyle: usual.defaultStyle }),
+  })
+}
+
 // Dates stay texts, as they are to the appliance.
-const YAML = { schema: CORE_SCHEMA }
+const YAML = { schema: CORE_SCHEMA.extend({ implicit: [exactly('int'), exactly('float')] }) }
 
 export const toYaml = (value: unknown): string => (value === undefined ? '' : dump(value, { ...YAML, lineWidth: 110, noRefs: true }))
 export const fromYaml = (text: string): unknown => load(text, YAML)
@@ -52,22 +70,25 @@ const isEmpty = (value: unknown): boolean =>
   value === undefined || value === null || value === '' || (Array.isArray(value) && value.length === 0) || (typeof value === 'object' && Object.keys(value).length === 0)
 const same = (a: unknown, b: unknown) => JSON.stringify(a) === JSON.stringify(b)
 
-function trimmed<V extends object>(value: V): V {
-  return Object.fromEntries(Object.entries(value).filter(([, each]) => each !== undefined && each !== '' && each !== null)) as V
+function trimmed<V extends object>(value: V, before: object = {}): V {
+  const had = before as Record<string, unknown>
+  return Object.fromEntries(Object.entries(value).filter(([key, each]) => (each !== undefined && each !== '' && each !== null) || (key in had && same(each, had[key])))) as V
 }
+
+const named = <V extends { name: string }>(rows: V[] | undefined, name: string): V | undefined => rows?.find((row) => row.name === name)
 
 const SMALL = ['rate_limit', 'cache', 'pagination', 'cors', 'total'] as const
 
 /** What a form left empty is not written, unless the file had it so. */
 export function clean(form: Definition, before: Definition | null): Definition {
-  const one = JSON.parse(JSON.stringify(form)) as Definition
+  const one = parseExact(JSON.stringify(form)) as Definition
   delete one.is_default
   for (const key of SMALL) {
     const value = one[key]
-    if (typeof value === 'object' && value !== null && !same(value, before?.[key])) one[key] = trimmed(value) as never
+    if (typeof value === 'object' && value !== null && !same(value, before?.[key])) one[key] = trimmed(value, (before?.[key] ?? {}) as object) as never
   }
-  if (one.parameters) one.parameters = one.parameters.map(trimmed)
-  if (one.fields) one.fields = one.fields.map(trimmed)
+  if (one.parameters) one.parameters = one.parameters.map((row) => trimmed(row, named(before?.parameters, row.name)))
+  if (one.fields) one.fields = one.fields.map((row) => trimmed(row, named(before?.fields, row.name)))
   for (const key of Object.keys(one)) if (isEmpty(one[key]) && !same(one[key], before?.[key])) delete one[key]
   return one
 }

@@ -2,6 +2,8 @@
 import { nextTick, onScopeDispose, ref, shallowRef, watch, computed, type Ref } from 'vue'
 import { ApiError, api, type Keeping } from './api'
 import { clean, locate, read, toYaml } from './definition'
+import { parseExact } from './exact'
+import type { Draft } from './draft'
 import { explain, isAbort, type Failure } from './failure'
 import { debounce } from './load'
 import type { ConfigFile, Definition, Problem } from './types'
@@ -11,9 +13,11 @@ export interface Saved { code: string; version?: string; commit?: string | null 
 /** Pause in the typing after which the text is compiled. */
 const PAUSE_MS = 500
 
-const copyOf = (one: Definition): Definition => JSON.parse(JSON.stringify(one)) as Definition
+const copyOf = (one: Definition): Definition => parseExact(JSON.stringify(one)) as Definition
 
-export function useEditing(code: string | undefined, version: string | undefined, draft: Definition) {
+/** Of a version that is there, or of a new interface: empty, or `kept` as a draft that is yet to be saved. */
+export function useEditing(code: string | undefined, version: string | undefined, fresh: Definition, kept: Draft | null) {
+  const draft = kept?.definition ?? fresh
   // `ref` would unwrap the type, which has no end.
   const form = ref<unknown>(copyOf(draft)) as Ref<Definition>
   const yaml = ref('')
@@ -62,7 +66,12 @@ export function useEditing(code: string | undefined, version: string | undefined
     failed.value = null
     refused.value = null
     problems.value = []
-    if (!code) return show(toYaml({ kind: 'interface', ...clean(draft, null) }))
+    if (!code) {
+      await show(kept?.text ?? toYaml({ kind: 'interface', ...clean(draft, null) }))
+      dirty.value = kept !== null
+      if (kept) look()
+      return
+    }
     loading.value = true
     try {
       const { meta } = await api.definition(code, version)
@@ -82,6 +91,9 @@ export function useEditing(code: string | undefined, version: string | undefined
     at = Math.max(0, locate(found.text, code ?? '', version))
   }
 
+  /** The form as it is to be written; what the text has empty stays so. */
+  const written = () => clean(form.value, read(yaml.value, at))
+
   /** Has the server put the form into the text, where it is ahead, and compile it. */
   async function compile(): Promise<void> {
     check?.abort()
@@ -89,7 +101,7 @@ export function useEditing(code: string | undefined, version: string | undefined
     check = mine
     checking.value = true
     try {
-      const definition = ahead ? clean(form.value, before.value) : undefined
+      const definition = ahead ? written() : undefined
       const found = await api.check(path.value, yaml.value, mine.signal, at, definition)
       if (definition) {
         ahead = false
@@ -101,7 +113,8 @@ export function useEditing(code: string | undefined, version: string | undefined
       if (check === mine) checking.value = false
     }
   }
-  const look = debounce(() => void compile().catch(refuse), PAUSE_MS)
+  // Saving compiles too, and must not be broken off by a pause in the typing before it.
+  const look = debounce(() => saving.value || void compile().catch(refuse), PAUSE_MS)
 
   watch(form, () => {
     if (quiet) return
@@ -117,26 +130,26 @@ export function useEditing(code: string | undefined, version: string | undefined
     look()
   })
 
-  async function send(asNew: boolean, keeping: Keeping): Promise<Saved> {
+  /** A new version begins as a draft, and is not the default. */
+  async function sendAs(number: string): Promise<Saved> {
+    const { default: _default, ...one } = written()
+    const { meta } = await api.create({ ...one, code: form.value.code, version: number, status: 'draft' })
+    return { code: form.value.code, version: number, commit: meta.commit }
+  }
+
+  async function send(keeping: Keeping): Promise<Saved> {
     if (ahead) await compile()
     const { code: name, version: number } = form.value
-    if (asNew) {
-      const one = clean(form.value, before.value)
-      // Only one version can be the default, and it is not the one that was just made.
-      delete one.default
-      const { meta } = await api.create(one, keeping)
-      return { code: name, version: number, commit: meta.commit }
-    }
     const usual = `${code ? 'Change' : 'Add'} ${name}@${number ?? '1.0.0'}`
     const done = await api.saveFile(path.value, yaml.value, file.value?.etag ?? '', { ...keeping, message: keeping.message || usual })
     return { code: name, version: number, commit: done.commit }
   }
 
-  async function save(asNew = false, keeping: Keeping = {}): Promise<Saved | null> {
+  async function attempted(sending: () => Promise<Saved>): Promise<Saved | null> {
     saving.value = true
     refused.value = null
     try {
-      const saved = await send(asNew, keeping)
+      const saved = await sending()
       dirty.value = false
       return saved
     } catch (error) {
@@ -148,12 +161,18 @@ export function useEditing(code: string | undefined, version: string | undefined
     }
   }
 
+  const save = (keeping: Keeping = {}) => attempted(() => send(keeping))
+  const saveAs = (number: string) => attempted(() => sendAs(number))
+
   function refuse(error: unknown): void {
     if (isAbort(error)) return
     refused.value = explain(error)
     if (!(error instanceof ApiError)) return
     const found = error.details.filter((one) => one.file && one.line)
-    if (found.length) problems.value = found.map((one) => ({ severity: 'error', code: '', message: '', column: 1, ...one }) as Problem)
+    if (!found.length) return
+    // They stand in the list of problems.
+    refused.value = found.some((one) => (one.message ?? one.error) === error.message) ? null : { ...refused.value, details: [] }
+    problems.value = found.map((one) => ({ severity: 'error', code: '', message: '', column: 1, ...one }) as Problem)
   }
 
   /** Goes on from the newest file with a text in its place, which is yet to be saved. */
@@ -167,5 +186,5 @@ export function useEditing(code: string | undefined, version: string | undefined
   }
 
   onScopeDispose(() => check?.abort())
-  return { form, yaml, before, file, path, problems, checking, loading, saving, failed, refused, conflict, readable, dirty, versionChanged, load, save, rebase }
+  return { form, yaml, before, file, path, problems, checking, loading, saving, failed, refused, conflict, readable, dirty, versionChanged, load, save, saveAs, rebase }
 }

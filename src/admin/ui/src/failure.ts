@@ -3,30 +3,39 @@ import { ElMessage } from 'element-plus/es/components/message/index.mjs'
 import { ElMessageBox } from 'element-plus/es/components/message-box/index.mjs'
 import { ApiError } from './api'
 import { t } from './i18n'
+import { headline, said } from './said'
 import type { Detail } from './types'
 
 export interface Failure {
   title: string
   details: string[]
   status: number
+  /** Whether the same again may end better. */
+  again?: boolean
+  /** Whether it is the server that was not there, which the frame of the page says. */
+  unreachable?: boolean
 }
 
 function line(detail: Detail | string): string {
   if (typeof detail === 'string') return detail
   const place = detail.file ? `${detail.file}:${detail.line ?? 1}` : detail.field
-  const what = [detail.message ?? detail.error, detail.hint].filter(Boolean).join(' — ')
+  const text = detail.message ?? detail.error
+  const what = [headline(detail.code), text && said(text), detail.hint && said(detail.hint)].filter(Boolean).join(' — ')
   return place ? `${place}: ${what}` : what
 }
 
 export function explain(error: unknown): Failure {
   if (error instanceof ApiError) {
-    let title = error.message || t('error.status', { status: error.status })
+    let title = said(error.message) || t('error.status', { status: error.status })
     if (error.code === 'UNREACHABLE') title = t('error.unreachable')
     if (error.code === 'UNREADABLE') title = t('error.unreadable')
-    if (error.retryAfter) title += ` ${t('error.retry', { seconds: error.retryAfter })}`
+    // Most of those sentences say the time themselves.
+    if (error.retryAfter && !/\d/.test(error.message)) title += ` ${t('error.retry', { seconds: error.retryAfter })}`
     // A detail that only says the title again helps nobody.
     const details = error.details.filter((one) => one.hint || (one.message ?? one.error) !== error.message)
-    return { title, details: details.map(line), status: error.status }
+    const unreachable = error.code === 'UNREACHABLE'
+    const again = unreachable || error.status >= 500 || error.status === 429 || error.code === 'UNREADABLE'
+    return { title, details: details.map(line), status: error.status, again, unreachable }
   }
   return { title: error instanceof Error ? error.message : String(error), details: [], status: 0 }
 }

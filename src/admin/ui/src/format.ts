@@ -42,6 +42,12 @@ export function time(value: unknown): string {
   return `${day} ${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())}`
 }
 
+/** The time of day, as a chart's axis has it. */
+export function clock(at: number): string {
+  const date = new Date(at)
+  return `${two(date.getHours())}:${two(date.getMinutes())}`
+}
+
 export function ago(value: string | null | undefined): string {
   if (!value) return '–'
   const seconds = (new Date(value).getTime() - Date.now()) / 1000
@@ -59,6 +65,11 @@ export function span(seconds: number): string {
   const minutes = Math.floor((seconds % 3600) / 60)
   if (days > 0) return t('span.days', { days, hours })
   return hours > 0 ? t('span.hours', { hours, minutes }) : t('span.minutes', { minutes })
+}
+
+/** How long to wait, in whole minutes until the last one. */
+export function duration(seconds: number): string {
+  return seconds > 60 ? t('span.about.minutes', { minutes: Math.ceil(seconds / 60) }) : t('span.about.seconds', { seconds })
 }
 
 /** A value in a cell or a line of text. */

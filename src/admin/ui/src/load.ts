@@ -1,5 +1,6 @@
 // Loading for pages: the data, whether it is under way, and why it failed; and what is done again and again.
-import { onScopeDispose, ref, shallowRef, type Ref, type ShallowRef } from 'vue'
+import { onScopeDispose, ref, shallowRef, watch, type Ref, type ShallowRef } from 'vue'
+import { reachable } from './api'
 import { explain, isAbort, type Failure } from './failure'
 
 export interface Loaded<D> {
@@ -34,6 +35,9 @@ export function useLoad<D>(load: (signal: AbortSignal) => Promise<D>, now = true
     }
   }
 
+  watch(reachable, (back) => {
+    if (back && failed.value?.unreachable) void reload()
+  })
   onScopeDispose(() => {
     running?.abort()
     running = null

@@ -1,9 +1,9 @@
 // The pages and their addresses; who is not logged in is sent to the login page and brought back.
-import { watch } from 'vue'
+import { shallowRef, watch } from 'vue'
 import { createRouter, createWebHashHistory, type RouteRecordRaw } from 'vue-router'
-import { api, whenUnauthorized } from './api'
+import { api, reachable, whenUnauthorized } from './api'
 import { locale, t, type Key } from './i18n'
-import { forget, may, resume, session } from './session'
+import { forget, resume, session } from './session'
 import type { Role } from './types'
 
 declare module 'vue-router' {
@@ -48,7 +48,34 @@ router.beforeEach(async (to) => {
     const { needed } = await api.setupNeeded().catch(() => ({ needed: false }))
     return needed ? { name: 'setup' } : { name: 'login', query: { to: to.fullPath } }
   }
-  return to.meta.role && !may(to.meta.role) ? { name: 'overview' } : true
+  return true
+})
+
+/** A page that could not be loaded, and another try. */
+export const stuck = shallowRef<{ again: () => void } | null>(null)
+const NOT_LOADED = /dynamically imported module|importing a module script|preload css/i
+const RELOADED = 'tidegate.reloaded'
+const PAUSE_MS = 30_000
+
+router.onError((error, to) => {
+  if (!(error instanceof Error) || !NOT_LOADED.test(error.message)) return
+  // A browser remembers a module that did not load, and an update has other files: the page begins anew.
+  const again = () => {
+    sessionStorage.setItem(RELOADED, String(Date.now()))
+    location.hash = `#${to.fullPath}`
+    location.reload()
+  }
+  stuck.value = { again }
+  api.setupNeeded().then(
+    () => {
+      if (Date.now() - Number(sessionStorage.getItem(RELOADED)) > PAUSE_MS) again()
+    },
+    () => {},
+  )
+})
+watch(reachable, (back) => back && stuck.value?.again())
+router.afterEach((_to, _from, failure) => {
+  if (!failure) stuck.value = null
 })
 
 watch([router.currentRoute, locale], ([route]) => {

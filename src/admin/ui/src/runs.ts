@@ -1,5 +1,6 @@
 // The test runs of an interface that this browser remembers.
 import type { TestQuestion } from './api'
+import { parseExact } from './exact'
 import type { Definition } from './types'
 
 export interface Run extends TestQuestion {
@@ -13,7 +14,7 @@ const key = (code: string) => `tidegate.runs.${code}`
 
 export function runsOf(code: string): Run[] {
   try {
-    const kept: unknown = JSON.parse(localStorage.getItem(key(code)) ?? '[]')
+    const kept: unknown = parseExact(localStorage.getItem(key(code)) ?? '[]')
     return Array.isArray(kept) ? (kept as Run[]) : []
   } catch {
     return []

@@ -1,6 +1,7 @@
 // Who is logged in, and what they may do here.
 import { computed, ref } from 'vue'
 import { api, keepCsrf } from './api'
+import { forgetHealth } from './health'
 import type { ConfigTree, Role, Session } from './types'
 
 const ORDER: Role[] = ['viewer', 'developer', 'operator', 'admin']
@@ -16,8 +17,10 @@ export function may(role: Role): boolean {
 export const ownRoles = computed(() => ORDER.filter((role) => may(role)))
 export const allRoles = ORDER
 
-/** Whether definitions may be changed here: a read-only appliance changes only by git. */
-export const canEdit = computed(() => may('developer') && config.value?.edit !== 'readonly')
+/** Whether this appliance changes only by git. */
+export const isReadOnly = computed(() => config.value?.edit === 'readonly')
+/** Whether definitions may be changed here. */
+export const canEdit = computed(() => may('developer') && !isReadOnly.value)
 
 export function enter(next: Session): void {
   session.value = next
@@ -28,6 +31,7 @@ export function enter(next: Session): void {
 export function forget(): void {
   session.value = null
   config.value = null
+  forgetHealth()
   keepCsrf('')
 }
 

@@ -1,11 +1,14 @@
 // The tabs of the query workspace, which survive a reload of the page.
 import { reactive, watch } from 'vue'
+import { isNumber, parseExact, typedNumber } from './exact'
 import { debounce } from './load'
 import type { Json, JsonMap } from './types'
 
+export const PARAM_TYPES = ['string', 'number', 'boolean', 'date', 'datetime', 'json'] as const
+
 export interface Param {
   name: string
-  type: 'string' | 'number' | 'boolean' | 'json'
+  type: (typeof PARAM_TYPES)[number]
   value: string
 }
 
@@ -60,9 +63,9 @@ const keep = debounce(() => {
 watch(workspace, keep, { deep: true })
 
 function valueOf({ type, value }: Param): Json {
-  if (type === 'number' && value.trim() !== '') return Number(value)
+  if (type === 'number') return typedNumber(value)
   if (type === 'boolean') return value === 'true'
-  return type === 'json' ? (JSON.parse(value) as Json) : value
+  return type === 'json' ? (parseExact(value) as Json) : value
 }
 
 /** Throws a SyntaxError that names the parameter whose JSON does not parse. */
@@ -75,6 +78,15 @@ export function valuesOf(params: Param[]): JsonMap {
       throw new SyntaxError(`${param.name}: ${error instanceof Error ? error.message : ''}`)
     }
   }))
+}
+
+/** And back, for a query that was run before. */
+export function paramsOf(values: JsonMap): Param[] {
+  return Object.entries(values).map(([name, value]) => {
+    if (typeof value === 'string') return { name, type: 'string', value }
+    const text = JSON.stringify(value)
+    return { name, type: isNumber(value) ? 'number' : typeof value === 'boolean' ? 'boolean' : 'json', value: text }
+  })
 }
 
 /** Names that a statement binds, as `:name` or `{{ name }}`; quotes and comments do not count. */

@@ -10,6 +10,7 @@ export interface Detail {
   field?: string
   error?: string
   hint?: string
+  code?: string
   message?: string
   file?: string
   line?: number
@@ -47,11 +48,20 @@ export interface Reload {
   hash: string
   duration_ms: number
   problems: Problem[]
+  /** "watch", "signal", "start", or the person who asked for it. */
+  by?: string
   /** Files that the reload before had found otherwise. */
   changed?: { path: string; diff: string }[]
 }
 
-export interface SourceHealth {
+/** Since when a datasource is as it is, and why. */
+export interface SourceState {
+  since?: string | null
+  error?: string | null
+  retry_at?: string | null
+}
+
+export interface SourceHealth extends SourceState {
   id: string
   up: boolean | null
   breaker: string
@@ -114,6 +124,7 @@ export interface ConfigTree {
   branch: string | null
   commit: string | null
   files: { path: string; size: number }[]
+  uncommitted?: string[]
 }
 
 export interface ConfigFile {
@@ -180,20 +191,28 @@ export interface Definition {
   auth_required?: boolean
   rate_limit?: { rps?: number; burst?: number; by?: string }
   ip_whitelist?: string[]
-  cors?: JsonMap
+  cors?: { allowed_origins?: string[]; allowed_headers?: string[]; allow_credentials?: boolean; max_age_seconds?: number }
+  allow_unknown?: boolean
   parameters?: Parameter[]
   datasource_id?: string
   query_type?: string
   query_template?: string
   query_file?: string
+  param_binding?: Record<string, string>
   timeout_ms?: number
   safe_mode?: boolean
   pagination?: { enabled?: boolean; max_page_size?: number; default_page_size?: number; count?: string }
   fields?: Field[]
+  transform?: { rename?: Record<string, string>; value_map?: Record<string, Record<string, Json>> } & JsonMap
+  response_schema?: JsonMap
+  validate_response?: string
   example?: Json
   cache?: { enabled?: boolean; ttl_seconds?: number; stale_seconds?: number }
   audit?: boolean | string
+  metrics?: { latency?: boolean; errorRate?: boolean }
   tests?: { name: string }[]
+  deprecated_at?: string
+  sunset_at?: string
   created_at?: string
   updated_at?: string
   created_by?: string
@@ -205,6 +224,8 @@ export interface Version {
   version: string
   status: Status
   is_default?: boolean
+  /** Says so itself, and is not only the newest. */
+  is_marked?: boolean
   default?: boolean
   file?: string
 }
@@ -219,7 +240,23 @@ export interface TestAnswer {
   duration_ms: number
 }
 
-export interface Datasource {
+/** What became of a test that a definition keeps. */
+export interface TestOutcome {
+  name: string
+  ok: boolean
+  problems: string[]
+  duration_ms: number
+}
+
+/** Who may call an interface: everybody, even without a name, or who has one of its roles. */
+export interface Callers {
+  open: boolean
+  /** Everybody who says who it is. */
+  any_caller?: boolean
+  roles: { name: string; description?: string | null; consumers: string[] }[]
+}
+
+export interface Datasource extends SourceState {
   id: string
   name?: string
   type: string
@@ -269,6 +306,9 @@ export interface QueryResult {
 }
 
 export interface QueryMeta extends PageMeta {
+  offset?: number
+  /** Delivered. */
+  rows?: number
   duration_ms: number
   sql: string
   truncated: boolean
@@ -278,13 +318,23 @@ export interface Completion {
   tables: { name: string; columns: string[] }[]
 }
 
+/** A query by hand that is under way. */
+export interface RunningQuery {
+  id: string
+  username: string
+  datasource_id: string
+  sql: string
+  started_at: string
+  elapsed_ms: number
+}
+
 export type LogRow = Record<string, Json>
 
 /** Null is what the machine does not tell. */
 export interface ServerFigures {
   cpu: { cores: number; percent: number | null }
   memory: { total: number | null; used: number | null; process: number | null }
-  disk: { path: string; total: number; used: number }[]
+  disk: { path: string; total: number; used: number; available?: number }[]
   network: { name: string; rx_bytes: number; tx_bytes: number }[]
   load: number[] | null
   process: { pid: number; threads: number | null; open_files: number | null; started_at: string }
@@ -298,11 +348,17 @@ export interface InterfaceFigures {
   p50_ms: number | null
   p95_ms: number | null
   p99_ms: number | null
-  error_ratio: number
+  errors?: number
+  /** Errors that are the gateway's or a datasource's, not the caller's. */
+  failures?: number
+  error_ratio: number | null
+  failure_ratio?: number | null
+  cache_asked?: number
+  cache_hits?: number
   cache_ratio: number | null
 }
 
 export interface Traffic {
   step_seconds: number
-  points: { at: string; requests: number; errors: number; p50_ms: number | null; p95_ms: number | null; p99_ms: number | null }[]
+  points: { at: string; requests: number; errors: number; failures?: number; p50_ms: number | null; p95_ms: number | null; p99_ms: number | null }[]
 }
