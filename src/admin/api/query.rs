@@ -151,7 +151,8 @@ pub async fn run(
         "sql": sql,
         "truncated": is_truncated,
     });
-    success(Rows { columns: columns.collect(), rows }, meta)
+    let summary = format!("queried {}", question.asked.datasource_id);
+    summarised(success(Rows { columns: columns.collect(), rows }, meta), summary)
 }
 
 /// Runs a query and answers with its first rows as CSV.
@@ -176,7 +177,7 @@ pub async fn export(
             if table.has_next {
                 answer.headers_mut().insert(TRUNCATED, HeaderValue::from_static("true"));
             }
-            answer
+            summarised(answer, format!("exported rows of {}", question.asked.datasource_id))
         }
         Err(refusal) => *refusal,
     }
@@ -199,7 +200,10 @@ pub async fn explain(
     };
     let ran = logged(&admin, &person, &question, "EXPLAIN ", work).await;
     match ran {
-        Ok(((plan, sql), _)) => success(json!({ "sql": sql, "plan": plan }), json!({})),
+        Ok(((plan, sql), _)) => {
+            let summary = format!("explained a query of {}", question.asked.datasource_id);
+            summarised(success(json!({ "sql": sql, "plan": plan }), json!({})), summary)
+        }
         Err(refusal) => *refusal,
     }
 }
@@ -241,7 +245,8 @@ pub async fn draft(
         Err(flaw) => return refused(&ByHandError::Flaw(flaw, None), sql),
     };
     let problems: Vec<String> = problems.into_iter().chain(problem).collect();
-    success(definition, json!({ "problems": problems }))
+    let summary = format!("drafted {code}");
+    summarised(success(definition, json!({ "problems": problems })), summary)
 }
 
 /// Lists the queries that people are running, the longest first.

@@ -3,7 +3,6 @@ import type { LogKind } from './api'
 import { OUTCOMES } from './answering'
 import { bytes, millis, number, plain, time } from './format'
 import { label, type Key } from './i18n'
-import { operationText } from './operations'
 import { said } from './said'
 import type { LogRow } from './types'
 
@@ -40,7 +39,7 @@ export function statesOf(kind: LogKind): { value: string; text: string }[] {
 export const caller = (row: LogRow): string => plain(row.principal) || label('principal', plain(row.principal_kind))
 
 /** What was done, in a sentence. */
-export const summary = (row: LogRow): string => said(plain(row.summary)) || operationText(plain(row.method), plain(row.path))
+export const summary = (row: LogRow): string => said(plain(row.summary))
 
 /** Why a call failed: each parameter that is wrong has a sentence. */
 const reason = (text: string) => text.split(/(?<=\.) (?=Parameter )/).map(said).join(' ')

@@ -360,5 +360,5 @@ export interface InterfaceFigures {
 
 export interface Traffic {
   step_seconds: number
-  points: { at: string; requests: number; errors: number; failures?: number; p50_ms: number | null; p95_ms: number | null; p99_ms: number | null }[]
+  points: { at: string; requests: number; errors: number; failures?: number; p50_ms: number | null; p95_ms: number | null; p99_ms: number | null; partial?: boolean }[]
 }
