@@ -172,9 +172,9 @@ pub async fn test(
     Query(query): Query<HashMap<String, String>>,
     body: Bytes,
 ) -> Response {
-    let generation = admin.gateway.live.current();
-    let Some(interface) = find(&generation, &code, query.get("version")) else {
-        return failure(Code::NotFound, "There is no such interface.");
+    let (generation, interface) = match named(&admin, &code, &query) {
+        Ok(found) => found,
+        Err(refusal) => return *refusal,
     };
     let (question, principal) = match Question::ask(&body, &generation) {
         Ok(asked) => asked,
@@ -201,9 +201,9 @@ pub async fn run_tests(
     Path(code): Path<String>,
     Query(query): Query<HashMap<String, String>>,
 ) -> Response {
-    let generation = admin.gateway.live.current();
-    let Some(interface) = find(&generation, &code, query.get("version")) else {
-        return failure(Code::NotFound, "There is no such interface.");
+    let (generation, interface) = match named(&admin, &code, &query) {
+        Ok(found) => found,
+        Err(refusal) => return *refusal,
     };
     let mut outcomes = Vec::with_capacity(interface.tests.len());
     for test in &interface.tests {
@@ -231,9 +231,9 @@ pub async fn callers(
     Path(code): Path<String>,
     Query(query): Query<HashMap<String, String>>,
 ) -> Response {
-    let generation = admin.gateway.live.current();
-    let Some(interface) = find(&generation, &code, query.get("version")) else {
-        return failure(Code::NotFound, "There is no such interface.");
+    let (generation, interface) = match named(&admin, &code, &query) {
+        Ok(found) => found,
+        Err(refusal) => return *refusal,
     };
     let policies = &generation.snapshot.policies;
     let granting =
@@ -299,9 +299,9 @@ pub async fn explain(
     Query(query): Query<HashMap<String, String>>,
     body: Bytes,
 ) -> Response {
-    let generation = admin.gateway.live.current();
-    let Some(interface) = find(&generation, &code, query.get("version")) else {
-        return failure(Code::NotFound, "There is no such interface.");
+    let (generation, interface) = match named(&admin, &code, &query) {
+        Ok(found) => found,
+        Err(refusal) => return *refusal,
     };
     let (question, principal) = match Question::ask(&body, &generation) {
         Ok(asked) => asked,
@@ -363,6 +363,19 @@ impl Question {
         }
         explain::caller(generation, self.caller.as_ref(), &self.claims)
             .ok_or("`as` names no consumer and no role.")
+    }
+}
+
+/// The interface of this code and the `version` asked for, with the generation that it is of.
+fn named(
+    admin: &Admin,
+    code: &str,
+    query: &HashMap<String, String>,
+) -> Result<(Arc<Generation>, Arc<Interface>), Box<Response>> {
+    let generation = admin.gateway.live.current();
+    match find(&generation, code, query.get("version")) {
+        Some(interface) => Ok((generation, interface)),
+        None => Err(Box::new(failure(Code::NotFound, "There is no such interface."))),
     }
 }
 

@@ -1,5 +1,5 @@
-// Filters that stand in the address of a page, so that reloading, links and going back keep them.
-import { onScopeDispose, reactive, watch } from 'vue'
+// Filters and tabs that stand in the address of a page, so that reloading, links and going back keep them.
+import { computed, onScopeDispose, reactive, watch, type WritableComputedRef } from 'vue'
 import { useRoute, useRouter } from 'vue-router'
 
 const PAUSE_MS = 250
@@ -31,4 +31,14 @@ export function useAddress<K extends string>(usual: Record<K, string>, changed: 
   watch(() => route.query, () => route.path === here && Object.assign(values, given()))
   onScopeDispose(() => clearTimeout(timer))
   return values
+}
+
+/** The tab that the address names, of those that there are; the first where it names none of them. */
+export function useTab<N extends string>(names: () => readonly N[]): WritableComputedRef<N> {
+  const route = useRoute()
+  const router = useRouter()
+  return computed({
+    get: () => names().find((name) => name === route.query.tab) ?? (names()[0] as N),
+    set: (tab) => void router.replace({ query: { ...route.query, tab } }),
+  })
 }

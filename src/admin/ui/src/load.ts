@@ -46,6 +46,26 @@ export function useLoad<D>(load: (signal: AbortSignal) => Promise<D>, now = true
   return { data, loading, failed, reload }
 }
 
+/** What a dialog sends: whether it is under way, and why it failed. */
+export function useSend(act: () => Promise<unknown>) {
+  const busy = ref(false)
+  const failed = shallowRef<Failure | null>(null)
+
+  async function send(): Promise<void> {
+    busy.value = true
+    failed.value = null
+    try {
+      await act()
+    } catch (error) {
+      failed.value = explain(error)
+    } finally {
+      busy.value = false
+    }
+  }
+
+  return { busy, failed, send }
+}
+
 /** Repeats while the page can be seen. */
 export function useEvery(seconds: number, act: () => void): void {
   const timer = setInterval(() => {
