@@ -42,7 +42,7 @@ pub struct Counts {
 
 impl Default for Counts {
     fn default() -> Self {
-        Self::from([0; FIGURES], [0; BUCKETS])
+        Self::from([0; FIGURES], &[0; BUCKETS])
     }
 }
 
@@ -112,8 +112,9 @@ impl Counts {
         [requests, outcomes, errors, failures, cache_asked, cache_hits]
     }
 
-    fn from(figures: [u64; FIGURES], durations: [u64; BUCKETS]) -> Self {
+    fn from(figures: [u64; FIGURES], durations: &[u64; BUCKETS]) -> Self {
         let [requests, outcomes, errors, failures, cache_asked, cache_hits] = figures;
+        let durations = *durations;
         Self { requests, outcomes, errors, failures, cache_asked, cache_hits, durations }
     }
 
@@ -121,7 +122,7 @@ impl Counts {
         let (own, theirs) = (self.figures(), other.figures());
         Self::from(
             std::array::from_fn(|i| with(own[i], theirs[i])),
-            std::array::from_fn(|i| with(self.durations[i], other.durations[i])),
+            &std::array::from_fn(|i| with(self.durations[i], other.durations[i])),
         )
     }
 
@@ -181,7 +182,7 @@ impl Packed {
         for (at, count) in &self.durations {
             durations[usize::from(*at)] = *count;
         }
-        Counts::from(self.figures, durations)
+        Counts::from(self.figures, &durations)
     }
 }
 
