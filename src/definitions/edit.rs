@@ -46,6 +46,17 @@ pub fn replace(text: &str, index: usize, wanted: &Map<String, Value>) -> Result<
         .ok_or(EditError::Unwritable)
 }
 
+/// The document at `index` (from 0) alone, as it is written, with the comments that belong to it.
+///
+/// # Errors
+/// Where the text cannot be read.
+pub fn excerpt(text: &str, index: usize) -> Result<String, EditError> {
+    let documents = read(text)?;
+    let (start, end) = region(text, documents.get(index).ok_or(EditError::Missing)?);
+    let lines: Vec<&str> = text.split_inclusive('\n').collect();
+    Ok(lines[start..end].concat().trim_end().to_owned() + "\n")
+}
+
 /// The text with another document at its end.
 ///
 /// # Errors
@@ -451,6 +462,9 @@ name: r
 
     #[test]
     fn documents_come_and_go() {
+        assert_eq!(excerpt(FILE, 1).unwrap(), "kind: role\nname: r\n");
+        let first = excerpt(FILE, 0).unwrap();
+        assert!(first.starts_with("# Head") && first.ends_with("# The end.\n"), "{first}");
         assert_eq!(remove("kind: role\n", 0), Ok(None));
         let text = remove(FILE, 0).unwrap().unwrap();
         assert_eq!(text, "kind: role\nname: r\n");

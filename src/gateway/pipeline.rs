@@ -119,9 +119,10 @@ where
         Some(test) => (test.interface.clone(), test_segments(&test.interface, parts.uri.path())),
         None => {
             let snapshot = &generation.snapshot;
-            let found = route::find(snapshot, parts.uri.path(), &query);
-            let matched = found.map_err(|error| missed(exchange, error))?;
-            (matched.interface, matched.segments)
+            match route::find(snapshot, parts.uri.path(), &query) {
+                Ok(matched) => (matched.interface, matched.segments),
+                Err(error) => return Err(Box::pin(missed(exchange, parts, &query, error)).await),
+            }
         }
     };
     exchange.interface = Some(interface.clone());
@@ -183,12 +184,21 @@ where
     answer::answer(exchange, call).await.map(|answered| Reply::Answer(answered, format))
 }
 
-/// Notes whose address it was that nothing answers at, for as many calls as are recorded.
-fn missed(exchange: &mut Exchange, error: ApiError) -> ApiError {
+/// Notes whose address it was that nothing answers at, and who called, for as many calls as are recorded.
+async fn missed(
+    exchange: &mut Exchange,
+    parts: &Parts,
+    query: &[(String, String)],
+    error: ApiError,
+) -> ApiError {
     if error.code != Code::NotFound || !exchange.gateway.misses.take(exchange.at) {
         return error;
     }
-    let (code, reason) = route::whose(&exchange.generation.snapshot, &exchange.path);
+    let (code, reason) = route::whose(&exchange.generation.snapshot, parts.uri.path(), query);
+    if !code.is_empty() {
+        // Whoever still calls what is switched off can be told.
+        exchange.principal = authenticate(exchange, &parts.headers).await.ok();
+    }
     exchange.missed = Some(code);
     error.because(reason)
 }

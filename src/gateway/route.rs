@@ -53,19 +53,28 @@ pub fn find(
 }
 
 /// The code that an address belongs to, where it does, and why nothing answers there: for the record of a miss.
-pub fn whose(snapshot: &Snapshot, path: &str) -> (String, &'static str) {
+pub fn whose(
+    snapshot: &Snapshot,
+    path: &str,
+    query: &[(String, String)],
+) -> (String, &'static str) {
     let Ok(found) = snapshot.routes.paths.at(path) else {
         return (String::new(), "no interface has this address");
     };
     let route = &snapshot.routes.entries[*found.value];
     let mut own = snapshot.interfaces.iter().filter(|interface| interface.path == route.path);
     let code = own.clone().next().map(|interface| interface.code.clone()).unwrap_or_default();
-    let reason = if !route.versions.is_empty() {
-        "the interface has no such version that answers"
-    } else if own.any(|interface| interface.status == Status::Draft) {
-        "the interface is a draft"
-    } else {
-        "the interface is disabled"
+    let asked = query.iter().find(|(name, _)| name == "version").map(|(_, text)| text.parse().ok());
+    let meant = own.find(|interface| match &asked {
+        Some(version) => version.as_ref() == Some(&interface.version),
+        None => true,
+    });
+    let reason = match meant.map(|interface| interface.status) {
+        None => "the interface has no such version",
+        Some(Status::Draft) if asked.is_some() => "the version is a draft",
+        Some(Status::Draft) => "the interface is a draft",
+        Some(_) if asked.is_some() => "the version is disabled",
+        Some(_) => "the interface is disabled",
     };
     (code, reason)
 }

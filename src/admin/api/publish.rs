@@ -17,7 +17,7 @@ use super::located::{Located, meant, of_kind};
 use crate::admin::Admin;
 use crate::admin::edit::{Author, Change, ChangeError, Seen, Written, etag};
 use crate::admin::person::Person;
-use crate::definitions::edit::{append, remove, replace};
+use crate::definitions::edit::{append, excerpt, remove, replace};
 use crate::live::generation::Generation;
 use crate::observe::code::Code;
 
@@ -40,7 +40,7 @@ pub async fn create(
     Query(note): Query<Note>,
     Body(given): Body<Map<String, Value>>,
 ) -> Response {
-    match add(&admin, &person, note, given).await {
+    match add(&admin, &person, note, given, None).await {
         Ok((path, written)) => {
             let meta =
                 json!({ "file": path, "commit": written.commit, "revision": written.revision });
@@ -202,13 +202,15 @@ pub async fn copy(
     if let Some(name) = &given.name {
         document.insert("name".to_owned(), name.clone().into());
     }
-    document.shift_remove("default");
+    for own in ["default", "deprecated_at", "sunset_at"] {
+        document.shift_remove(own);
+    }
     if is_other_code {
         // The address goes with the code.
         document.shift_remove("path");
     }
     let note = Note { message: note.message, branch: note.branch, version: None };
-    match add(&admin, &person, note, document).await {
+    match add(&admin, &person, note, document, Some(&located)).await {
         Ok((path, written)) => {
             let meta =
                 json!({ "file": path, "commit": written.commit, "revision": written.revision });
@@ -273,11 +275,20 @@ async fn add(
     person: &Person,
     note: Note,
     given: Map<String, Value>,
+    from: Option<&Located>,
 ) -> Result<(String, Written), Response> {
     let code = given.get("code").and_then(Value::as_str).unwrap_or_default().to_owned();
     let version = given.get("version").and_then(Value::as_str).unwrap_or("1.0.0").to_owned();
-    let path = place(admin, &code, &version).map_err(|response| *response)?;
-    let text = append("", &of_kind(given)).map_err(|error| refused(&error.into()))?;
+    let beside = from.map(Located::path);
+    let path = place(admin, &code, &version, beside.as_deref()).map_err(|response| *response)?;
+    let text = match from {
+        // As it was written, with its comments; and beside it, since files of queries are named from there.
+        Some(from) => {
+            excerpt(&from.text, from.index).and_then(|text| replace(&text, 0, &of_kind(given)))
+        }
+        None => append("", &of_kind(given)),
+    };
+    let text = text.map_err(|error| refused(&error.into()))?;
     let change = Change { path: path.clone(), text: Some(text), seen: Seen::Nothing };
     let author = author(person, &note, format!("Add {code}@{version}"));
     let written = apply(admin, vec![change], author).await.map_err(|error| match error {
@@ -291,7 +302,12 @@ async fn add(
 ///
 /// # Errors
 /// An answer that says why it can have none.
-pub fn place(admin: &Admin, code: &str, version: &str) -> Result<String, Box<Response>> {
+pub fn place(
+    admin: &Admin,
+    code: &str,
+    version: &str,
+    beside: Option<&str>,
+) -> Result<String, Box<Response>> {
     let others = versions_of(&admin.gateway.live.current(), code);
     if others.iter().any(|other| other == version) {
         let refused = conflict(409, "There is an interface of this code and version.");
@@ -307,10 +323,12 @@ pub fn place(admin: &Admin, code: &str, version: &str) -> Result<String, Box<Res
             "`code` is 1 to 100 letters, digits, `_`, `-` and `.`; `version` is such as 1.0.0.";
         return Err(Box::new(failure(Code::InvalidParam, text)));
     }
+    let folder =
+        beside.and_then(|path| path.rsplit_once('/')).map_or("definitions", |(dir, _)| dir);
     Ok(if others.is_empty() {
-        format!("definitions/{code}.yaml")
+        format!("{folder}/{code}.yaml")
     } else {
-        format!("definitions/{code}-{version}.yaml")
+        format!("{folder}/{code}-{version}.yaml")
     })
 }
 

@@ -116,7 +116,7 @@ pub async fn import(
                 .or_insert_with(|| (Seen::Etag(etag(&located.text)), located.text.clone()));
             replace(text, located.index, &document).map(|edited| *text = edited)
         } else {
-            let path = match place(&admin, &code, &version) {
+            let path = match place(&admin, &code, &version, None) {
                 Ok(path) => path,
                 Err(response) => return *response,
             };

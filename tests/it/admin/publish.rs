@@ -284,6 +284,9 @@ fn versions_are_copied_and_one_is_the_default() {
         gateway.admin_post(&format!("/api/dataservice/interfaces/sales/{path}"), &body.to_string())
     };
     assert_eq!(post("copy", json!({ "code": "sales", "version": "2.0.0" })).status, 201);
+    // As it was written, with another version and another status.
+    let copied = text(&tree, "definitions/sales-2.0.0.yaml");
+    assert!(copied.starts_with("# ") && copied.contains("version: 2.0.0\n"), "{copied}");
     assert_eq!(post("copy", json!({ "code": "sales" })).status, 409);
     assert_eq!(post("copy", json!({ "code": "other", "name": "Other" })).status, 201);
     assert_eq!(

@@ -150,8 +150,9 @@ fn calls_of_nothing_are_recorded_but_not_without_end() {
             "version",
             "/data-api/strict?version=9.9.9",
             "strict",
-            "the interface has no such version that answers",
+            "the interface has no such version",
         ),
+        ("off-version", "/data-api/off?version=1.0.0", "off", "the version is disabled"),
     ] {
         assert_eq!(call(&gateway, path, id), 404);
         let record = record_of(&store, id);

@@ -57,6 +57,9 @@ export function locate(text: string, code: string, version?: string): number {
   })
 }
 
+/** The text of one document, with the comments that stand in it. */
+export const excerpt = (text: string, at: number): string => `${(parts(text)[at]?.lines ?? []).join('\n').trimEnd()}\n`
+
 /** The definition in a document without its kind, or null while it does not parse. */
 export function read(text: string, at: number): Definition | null {
   const part = parts(text)[at]

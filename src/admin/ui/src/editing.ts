@@ -1,7 +1,7 @@
 // The state of the editor: the text of a file is what is saved. The form shows one of its documents and writes into it.
 import { nextTick, onScopeDispose, ref, shallowRef, watch, computed, type Ref } from 'vue'
 import { ApiError, api, type Keeping } from './api'
-import { clean, locate, read, toYaml } from './definition'
+import { clean, excerpt, locate, read, toYaml } from './definition'
 import { parseExact } from './exact'
 import type { Draft } from './draft'
 import { explain, isAbort, type Failure } from './failure'
@@ -132,9 +132,13 @@ export function useEditing(code: string | undefined, version: string | undefined
 
   /** A new version begins as a draft, and is not the default. */
   async function sendAs(number: string): Promise<Saved> {
-    const { default: _default, ...one } = written()
-    const { meta } = await api.create({ ...one, code: form.value.code, version: number, status: 'draft' })
-    return { code: form.value.code, version: number, commit: meta.commit }
+    const { default: _default, deprecated_at: _since, sunset_at: _until, ...one } = written()
+    const { code: name } = form.value
+    // Beside the one it comes from, since files of queries are named from there.
+    const beside = path.value.replace(/[^/]*$/, `${name}-${number}.yaml`)
+    const { text } = await api.check(beside, excerpt(yaml.value, at), undefined, 0, { ...one, version: number, status: 'draft' })
+    const done = await api.saveFile(beside, text, '', { message: `Add ${name}@${number}` })
+    return { code: name, version: number, commit: done.commit }
   }
 
   async function send(keeping: Keeping): Promise<Saved> {

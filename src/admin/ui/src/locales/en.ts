@@ -480,6 +480,7 @@ export const en: Record<Key, string> = {
 
   'test.run': 'Test run',
   'test.as': 'As whom',
+  'test.as.kept': 'A test runs as a caller; what an admin may does not go into the definition.',
   'test.as.admin': 'Admin (every role)',
   'test.claims': 'Claims (JSON)',
   'test.claims.bad': 'The claims are not a JSON object.',

@@ -478,6 +478,7 @@ export const zh = {
 
   'test.run': '试运行',
   'test.as': '以谁的身份',
+  'test.as.kept': '用例以调用方的身份运行；管理员的身份不会写进定义。',
   'test.as.admin': '管理员（全部角色）',
   'test.claims': '声明（JSON）',
   'test.claims.bad': '声明不是 JSON 对象。',
