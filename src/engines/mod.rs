@@ -169,7 +169,7 @@ pub enum EngineError {
     #[error("datasource busy, retry after {} ms", .retry_after.as_millis())]
     Busy { retry_after: Duration },
     /// The breaker is open, because of `cause`.
-    #[error("the breaker is open, retry after {} ms: {cause}", .retry_after.as_millis())]
+    #[error("the breaker is open: {cause}; next try in {} s", .retry_after.as_millis().div_ceil(1_000))]
     Shut { retry_after: Duration, cause: String },
     /// The deadline passed; the query was cancelled in the database.
     #[error("deadline passed")]

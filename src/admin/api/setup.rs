@@ -7,6 +7,7 @@ use std::time::Instant;
 use axum::extract::{ConnectInfo, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
+use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::json;
 
@@ -18,7 +19,7 @@ use crate::admin::Admin;
 use crate::admin::auth::gate::is_own_origin;
 use crate::admin::auth::password;
 use crate::observe::code::Code;
-use crate::store::{Changed, Role};
+use crate::store::{Changed, Operation, Role};
 
 /// What failed tries of the one-time token are counted under.
 const LOCK_NAME: &str = "setup";
@@ -74,6 +75,20 @@ pub async fn run(
         Err(error) => return store_failed(&error),
     }
     admin.auth.setup.close();
+    // Nobody is logged in yet whom the journal could see.
+    let operation = Operation {
+        at: Timestamp::now(),
+        username: given.username.clone(),
+        ip: ip.to_string(),
+        method: "POST".to_owned(),
+        path: "/api/setup".to_owned(),
+        status: 200,
+        duration_us: u64::try_from(now.elapsed().as_micros()).unwrap_or(u64::MAX),
+        summary: format!("made the first admin {}", given.username),
+    };
+    if let Err(error) = admin.store.add_operation(&operation).await {
+        tracing::error!(%error, "the first account is not in the journal");
+    }
     match admin.store.account(&given.username).await {
         Ok(Some(account)) => session::begin(&admin, &account, &ip.to_string(), &headers).await,
         Ok(None) => failure(Code::InternalError, "The account is gone again."),

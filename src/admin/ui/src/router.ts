@@ -1,6 +1,6 @@
 // The pages and their addresses; who is not logged in is sent to the login page and brought back.
 import { shallowRef, watch } from 'vue'
-import { createRouter, createWebHashHistory, type RouteRecordRaw } from 'vue-router'
+import { createRouter, createWebHashHistory, type RouteLocationNormalized, type RouteRecordRaw } from 'vue-router'
 import { api, reachable, whenUnauthorized } from './api'
 import { locale, t, type Key } from './i18n'
 import { forget, resume, session } from './session'
@@ -11,7 +11,8 @@ declare module 'vue-router' {
     /** Without the shell, and without a login. */
     bare?: boolean
     title?: Key
-    role?: Role
+    /** Who may see it; some parts of a page need more than the rest. */
+    role?: Role | ((to: RouteLocationNormalized) => Role | undefined)
     /** The entry of the sidebar that is lit. */
     nav?: string
   }
@@ -28,8 +29,8 @@ const routes: RouteRecordRaw[] = [
   { path: '/query', name: 'query', component: () => import('./pages/QueryPage.vue'), meta: { nav: 'query', title: 'nav.query', role: 'developer' } },
   { path: '/datasources', name: 'datasources', component: () => import('./pages/DatasourcesPage.vue'), meta: { nav: 'datasources', title: 'nav.datasources' } },
   { path: '/datasources/:id', name: 'datasource', component: () => import('./pages/BrowsePage.vue'), props: true, meta: { nav: 'datasources', title: 'nav.datasources' } },
-  { path: '/logs/:kind(calls|queries|operations|logins)?', name: 'logs', component: () => import('./pages/LogsPage.vue'), props: true, meta: { nav: 'logs', title: 'nav.logs' } },
-  { path: '/monitor', name: 'monitor', component: () => import('./pages/MonitorPage.vue'), meta: { nav: 'monitor', title: 'nav.monitor' } },
+  { path: '/logs/:kind(calls|queries|operations|logins)?', name: 'logs', component: () => import('./pages/LogsPage.vue'), props: true, meta: { nav: 'logs', title: 'nav.logs', role: (to) => (['operations', 'logins'].includes(String(to.params.kind)) ? 'operator' : undefined) } },
+  { path: '/monitor', name: 'monitor', component: () => import('./pages/MonitorPage.vue'), meta: { nav: 'monitor', title: 'nav.monitor', role: (to) => (['online', 'running'].includes(String(to.query.tab)) ? 'operator' : undefined) } },
   { path: '/people', name: 'people', component: () => import('./pages/PeoplePage.vue'), meta: { nav: 'people', title: 'nav.people' } },
   { path: '/password', name: 'password', component: () => import('./pages/PasswordPage.vue'), meta: { title: 'password.title' } },
   { path: '/config', name: 'config', component: () => import('./pages/ConfigPage.vue'), meta: { nav: 'config', title: 'nav.config' } },

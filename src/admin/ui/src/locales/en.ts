@@ -128,6 +128,7 @@ export const en: Record<Key, string> = {
   'advice.tcp': 'Check the port, the firewall, and that the server is running.',
   'advice.tls': 'Check the certificate and ca_file, and that tls.mode is what the server does.',
   'advice.login': 'Check the user, the file of the password, and the database.',
+  'advice.silent': 'Try: it takes connections and says nothing, so it may hang or have too much to do; look at the database itself.',
   'advice.query': 'Check the rights of the user; for a file, its path and that it can be read.',
 
   'span.days': '{days} d {hours} h',

@@ -153,6 +153,8 @@ export const saidInChinese: [english: string, chinese: string][] = [
   ['There is no file `{0}`.', '没有文件 `{0}`。'],
   ['end of statement', '语句结束'],
   ['date/time field value out of range: {0}', '日期时间超出范围：{0}'],
+  ['the breaker is open: {0}; next try in {1} s', '熔断中：{0}；约 {1} 秒后再试'],
+  ['made the first admin {0}', '新建第一个管理员 {0}'],
   ['logged in', '登录'],
   ['logged out', '退出登录'],
   ['changed the own password', '修改自己的密码'],

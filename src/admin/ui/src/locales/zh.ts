@@ -126,6 +126,7 @@ export const zh = {
   'advice.tcp': '建议：检查端口、防火墙，以及数据库是否在运行。',
   'advice.tls': '建议：检查证书与 ca_file，以及 tls.mode 是否与服务器一致。',
   'advice.login': '建议：检查用户名、密码文件与数据库名。',
+  'advice.silent': '建议：能连上但没有响应，数据库可能卡住或过载；请查看数据库本身。',
   'advice.query': '建议：检查该用户的权限；文件数据库还要检查路径与读权限。',
 
   'span.days': '{days} 天 {hours} 小时',
