@@ -26,15 +26,20 @@ const LASTING: &str = "assets/";
 
 /// Gives a file of the page.
 pub async fn show(method: Method, uri: Uri) -> Response {
-    let name = match uri.path().trim_start_matches('/') {
+    let is_read = method == Method::GET || method == Method::HEAD;
+    file(FILES, is_read, uri.path())
+}
+
+/// The file of this path among `files`, which are in the order of their names.
+fn file(files: &[(&str, &'static [u8])], is_read: bool, path: &str) -> Response {
+    let name = match path.trim_start_matches('/') {
         "" => "index.html",
         name => name,
     };
-    if FILES.is_empty() && name == "index.html" {
+    if files.is_empty() && name == "index.html" {
         return answer("text/html; charset=utf-8", "no-store", WITHOUT.as_bytes());
     }
-    let is_read = method == Method::GET || method == Method::HEAD;
-    let Ok(at) = FILES.binary_search_by(|(known, _)| (*known).cmp(name)) else {
+    let Ok(at) = files.binary_search_by(|(known, _)| (*known).cmp(name)) else {
         return envelope::failure(Code::NotFound, "There is nothing at this address.");
     };
     if !is_read {
@@ -43,7 +48,7 @@ pub async fn show(method: Method, uri: Uri) -> Response {
     }
     let lasts =
         if name.starts_with(LASTING) { "public, max-age=31536000, immutable" } else { "no-cache" };
-    answer(media_type(name), lasts, FILES[at].1)
+    answer(media_type(name), lasts, files[at].1)
 }
 
 fn answer(media_type: &'static str, lasts: &'static str, bytes: &'static [u8]) -> Response {
@@ -68,5 +73,44 @@ fn media_type(name: &str) -> &'static str {
         "png" => "image/png",
         "woff2" => "font/woff2",
         _ => "application/octet-stream",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::header::CACHE_CONTROL;
+    use http_body_util::BodyExt as _;
+
+    use super::*;
+
+    async fn text(response: Response) -> String {
+        let bytes = response.into_body().collect().await.unwrap().to_bytes();
+        String::from_utf8(bytes.to_vec()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn without_node_the_page_says_how_to_get_one() {
+        let answer = file(&[], true, "/");
+        assert_eq!(
+            (answer.status(), &answer.headers()[CACHE_CONTROL]),
+            (StatusCode::OK, &"no-store".parse().unwrap())
+        );
+        let said = text(answer).await;
+        assert!(
+            said.contains("Node 20") && said.contains("cargo build") && said.contains("重新执行"),
+            "{said}"
+        );
+        assert_eq!(file(&[], true, "/assets/a.js").status(), StatusCode::NOT_FOUND);
+    }
+
+    #[tokio::test]
+    async fn files_of_changing_names_last() {
+        let files: [(&str, &'static [u8]); 2] = [("assets/a.js", b"a"), ("index.html", b"page")];
+        let lasts = |path: &str| file(&files, true, path).headers()[CACHE_CONTROL].clone();
+        assert!(lasts("/assets/a.js").to_str().unwrap().contains("immutable"));
+        assert_eq!(lasts("/"), "no-cache");
+        assert_eq!(text(file(&files, true, "/")).await, "page");
+        assert_eq!(file(&files, false, "/index.html").status(), StatusCode::METHOD_NOT_ALLOWED);
+        assert_eq!(file(&files, true, "/nothing").status(), StatusCode::NOT_FOUND);
     }
 }
