@@ -75,6 +75,40 @@ export async function browser() {
   return { page, context, wrong, close: () => launched.close() }
 }
 
+export const PASSWORD = 'correct horse battery'
+
+/** Finds a control by its test id, and opens a page of the appliance. */
+export function hands(at, page) {
+  const by = (id) => page.getByTestId(id)
+  const go = async (path) => {
+    // The same address with another hash would be the same page.
+    await page.goto('about:blank')
+    await page.goto(`${at.admin}/#${path}`)
+    await by('nav-overview').or(by('login-username')).first().waitFor()
+  }
+  return { by, go }
+}
+
+/** Makes the first account by the link that the start printed, and is logged in with it. */
+export async function becomeAdmin(at, page) {
+  const { by } = hands(at, page)
+  await page.goto(at.link)
+  await by('setup-username').fill('chief')
+  for (const field of await page.locator('input[type=password]').all()) await field.fill(PASSWORD)
+  await by('setup-submit').click()
+  await by('nav-overview').waitFor()
+}
+
+/** Asks the admin API as a page of it would. */
+export const post = (at, path, body, headers = {}) =>
+  fetch(`${at.admin}${path}`, { method: 'POST', headers: { 'content-type': 'application/json', origin: at.admin, ...headers }, body: JSON.stringify(body) })
+
+/** What goes with the requests of the session that an answer has begun. */
+export async function sessionOf(answer) {
+  const cookie = answer.headers.get('set-cookie').split(';')[0]
+  return { cookie, 'x-csrf-token': (await answer.json()).data.csrf_token }
+}
+
 /** Keeps a picture of the page for people to look at. */
 export async function shoot(page, name) {
   mkdirSync(SHOTS, { recursive: true })

@@ -4,31 +4,18 @@ import assert from 'node:assert/strict'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { browser, eventually, gateway, shoot } from './harness.mjs'
+import { PASSWORD, becomeAdmin, browser, eventually, gateway, hands, shoot } from './harness.mjs'
 
-const PASSWORD = 'correct horse battery'
 const CODE = 'stores_of_region'
 /** The demo's key, which everybody knows. */
 const KEY = 'tidegate-demo-key'
 
 const at = await gateway()
 const { page, wrong, close } = await browser()
-const by = (id) => page.getByTestId(id)
-const go = async (path) => {
-  // The same address with another hash would be the same page.
-  await page.goto('about:blank')
-  await page.goto(`${at.admin}/#${path}`)
-  await by('nav-overview').or(by('login-username')).first().waitFor()
-}
+const { by, go } = hands(at, page)
 process.on('exit', () => void at.stop())
 
-test('the first account is made by the link that the start printed', async () => {
-  await page.goto(at.link)
-  await by('setup-username').fill('chief')
-  for (const field of await page.locator('input[type=password]').all()) await field.fill(PASSWORD)
-  await by('setup-submit').click()
-  await by('nav-overview').waitFor()
-})
+test('the first account is made by the link that the start printed', () => becomeAdmin(at, page))
 
 test('a wrong password is refused in words, the right one lets in', async () => {
   await go('/')

@@ -4,29 +4,17 @@ import assert from 'node:assert/strict'
 import { rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { browser, eventually, gateway, shoot } from './harness.mjs'
+import { PASSWORD, becomeAdmin, browser, eventually, gateway, hands, post, sessionOf, shoot } from './harness.mjs'
 
-const PASSWORD = 'correct horse battery'
 /** Longer than any test, unless somebody ends it. */
 const SLOW = 'SELECT count(*) FROM fact_sales a, fact_sales b, fact_sales c WHERE a.amount + b.amount + c.amount < 0'
 
 const at = await gateway()
 const { page, wrong, close } = await browser()
-const by = (id) => page.getByTestId(id)
-const go = async (path) => {
-  await page.goto('about:blank')
-  await page.goto(`${at.admin}/#${path}`)
-  await by('nav-overview').waitFor()
-}
-const post = (path, body, headers = {}) =>
-  fetch(`${at.admin}${path}`, { method: 'POST', headers: { 'content-type': 'application/json', origin: at.admin, ...headers }, body: JSON.stringify(body) })
+const { by, go } = hands(at, page)
 process.on('exit', () => void at.stop())
 
-await page.goto(at.link)
-await by('setup-username').fill('chief')
-for (const field of await page.locator('input[type=password]').all()) await field.fill(PASSWORD)
-await by('setup-submit').click()
-await by('nav-overview').waitFor()
+await becomeAdmin(at, page)
 
 test('a file that cannot be read is told on every page until it is gone', async () => {
   const file = join(at.root, 'definitions/odd.yaml')
@@ -49,9 +37,8 @@ test('a file that cannot be read is told on every page until it is gone', async 
 })
 
 test('a query that runs too long is seen and ended', async () => {
-  const session = await post('/api/session', { username: 'chief', password: PASSWORD })
-  const headers = { cookie: session.headers.get('set-cookie').split(';')[0], 'x-csrf-token': (await session.json()).data.csrf_token }
-  const running = post('/api/dataservice/query', { datasource_id: 'dw_readonly', sql: SLOW, id: 'slow-one' }, headers)
+  const headers = await sessionOf(await post(at, '/api/session', { username: 'chief', password: PASSWORD }))
+  const running = post(at, '/api/dataservice/query', { datasource_id: 'dw_readonly', sql: SLOW, id: 'slow-one' }, headers)
   await go('/monitor?tab=running')
   await page.getByText('fact_sales a, fact_sales b').first().waitFor()
   await shoot(page, 'zh-running')

@@ -3,9 +3,8 @@ import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { browser, eventually, gateway, shoot } from './harness.mjs'
+import { PASSWORD, browser, eventually, gateway, hands, post, sessionOf, shoot } from './harness.mjs'
 
-const PASSWORD = 'correct horse battery'
 const CODE = 'sales_daily_summary'
 const FILE = 'definitions/sales_daily_summary.yaml'
 
@@ -17,20 +16,13 @@ process.on('exit', () => void at.stop())
 /** A browser of its own, logged in. */
 async function person(name) {
   const own = await browser()
-  const by = (id) => own.page.getByTestId(id)
-  await own.page.goto(`${at.admin}/#/login`)
+  const { by, go } = hands(at, own.page)
+  await go('/login')
   await by('login-username').fill(name)
   await by('login-password').fill(PASSWORD)
   await by('login-submit').click()
   await by('nav-overview').waitFor()
-  return {
-    ...own, by,
-    go: async (path) => {
-      await own.page.goto('about:blank')
-      await own.page.goto(`${at.admin}/#${path}`)
-      await by('nav-overview').waitFor()
-    },
-  }
+  return { ...own, by, go }
 }
 
 async function edit(who, field, value) {
@@ -38,13 +30,9 @@ async function edit(who, field, value) {
   await eventually('it can be saved', () => who.by('save').isEnabled())
 }
 
-const post = (path, body, headers = {}) =>
-  fetch(`${at.admin}${path}`, { method: 'POST', headers: { 'content-type': 'application/json', origin: at.admin, ...headers }, body: JSON.stringify(body) })
-const made = await post('/api/setup', { token: /token=(.+)$/.exec(at.link)[1], username: 'chief', password: PASSWORD })
-const cookie = made.headers.get('set-cookie').split(';')[0]
-const { csrf_token } = (await made.json()).data
+const headers = await sessionOf(await post(at, '/api/setup', { token: /token=(.+)$/.exec(at.link)[1], username: 'chief', password: PASSWORD }))
 for (const username of ['first', 'second']) {
-  const answer = await post('/api/accounts', { username, password: PASSWORD, role: 'developer' }, { cookie, 'x-csrf-token': csrf_token })
+  const answer = await post(at, '/api/accounts', { username, password: PASSWORD, role: 'developer' }, headers)
   assert.equal(answer.status, 201)
 }
 const [first, second] = [await person('first'), await person('second')]
@@ -79,7 +67,8 @@ test('changes of different lines are both kept', async () => {
   const both = `# 一行新注释\n${written}`.replace('name: 每日销售汇总', 'name: 每天的销售')
     .replace('description: 按日期和门店维度汇总销售额与订单量。', 'description: 按日期与门店汇总。').replace('timeout_ms: 20000', 'timeout_ms: 9000')
   await eventually('both are in the file', () => text() === both)
-  assert.equal(at.git('log', '-2', '--format=%an'), 'second\nfirst')
+  // The commit comes right behind the file.
+  await eventually('git has both', () => at.git('log', '-2', '--format=%an') === 'second\nfirst')
 })
 
 test('changes of the same line are shown, and one is chosen', async () => {
