@@ -177,10 +177,8 @@ impl Exchange {
     /// Counts and logs the end.
     pub fn report(&mut self, outcome: &Outcome<'_>) {
         self.is_finished = true;
-        // A test run is no call: it must not move the figures of those.
-        let is_measured = |wanted: fn(&Interface) -> bool| {
-            self.kind != ExecuteKind::Test && self.interface.as_deref().is_none_or(wanted)
-        };
+        let is_measured =
+            |wanted: fn(&Interface) -> bool| self.interface.as_deref().is_none_or(wanted);
         let principal = self.principal.as_ref().map(|principal| principal.name.clone());
         self.gateway.observer.report(&Event::RequestFinished(RequestFinished {
             interface: &self.metrics(),
@@ -196,6 +194,7 @@ impl Exchange {
             rows: outcome.rows,
             bytes: outcome.bytes,
             error: self.mask(outcome.error).as_deref(),
+            is_counted: self.kind != ExecuteKind::Test,
             measures_latency: is_measured(|interface| interface.measures_latency),
             measures_codes: is_measured(|interface| interface.measures_codes),
         }));

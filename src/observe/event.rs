@@ -114,6 +114,8 @@ pub struct RequestFinished<'a> {
     pub bytes: u64,
     /// Internal cause of a failure; never shown to the caller.
     pub error: Option<&'a str>,
+    /// Whether it is a call of somebody's: a test run must not move the figures of those.
+    pub is_counted: bool,
     /// Which series the interface wants: its `metrics.latency` and `metrics.errorRate`.
     pub measures_latency: bool,
     pub measures_codes: bool,

@@ -137,6 +137,7 @@ mod tests {
         let interface = Metrics::new().interface("sales", "1.0.0");
         tracing::subscriber::with_default(subscriber, || {
             access_line(&RequestFinished {
+                is_counted: true,
                 measures_latency: true,
                 measures_codes: true,
                 interface: &interface,

@@ -59,7 +59,9 @@ impl Observer {
     pub fn report(&self, event: &Event<'_>) {
         match event {
             Event::RequestFinished(request) => {
-                request.interface.finished(request);
+                if request.is_counted {
+                    request.interface.finished(request);
+                }
                 log::access_line(request);
             }
             Event::AccessDenied { reason, request_id, ip } => {

@@ -68,6 +68,7 @@ fn finish(observer: &Observer, interface: &InterfaceMetrics, code: Code, path: &
 
 fn finished<'a>(interface: &'a InterfaceMetrics, code: Code, path: &'a str) -> RequestFinished<'a> {
     RequestFinished {
+        is_counted: true,
         measures_latency: true,
         measures_codes: true,
         interface,

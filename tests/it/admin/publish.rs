@@ -542,7 +542,7 @@ fn consumers_and_keys_are_made_and_revoked() {
 fn tests_of_a_definition_are_run_and_count_as_no_calls() {
     let tree = tree();
     tree.interface(
-        "code: tested\ndatasource_id: lite\naudit: true\nquery_template: SELECT 1 AS n\ntests:\n- {name: right, as: tester, expect: {status: 200, rows: 1}}\n- {name: wrong, as: tester, expect: {rows: 7}}\n",
+        "code: tested\ndatasource_id: lite\naudit: true\ncache: {ttl_seconds: 60}\nquery_template: SELECT 1 AS n\ntests:\n- {name: right, as: tester, expect: {status: 200, rows: 1}}\n- {name: wrong, as: tester, expect: {rows: 7}}\n",
     );
     let gateway = tree.serve();
     let ran = gateway.admin_post("/api/dataservice/interfaces/tested/tests/run", "").data();
@@ -557,6 +557,8 @@ fn tests_of_a_definition_are_run_and_count_as_no_calls() {
     assert_eq!(log.as_array().unwrap().len(), 3);
     assert!(log.as_array().unwrap().iter().all(|row| row["kind"] == "test"), "{log}");
     assert_eq!(gateway.admin_get("/api/monitor/interfaces?q=tested").data(), json!([]));
+    let series = "tidegate_response_rows_total{interface=\"tested\",version=\"1.0.0\"}";
+    assert_eq!(gateway.metric(series).unwrap_or_default(), 0.0);
     let did = gateway.admin_get("/api/logs/operations").data();
     assert_eq!(did[0]["summary"], "tried tested@1.0.0 as x: 403");
     assert_eq!(did[1]["summary"], "ran 2 tests of tested@1.0.0: 1 failed");

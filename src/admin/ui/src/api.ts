@@ -200,8 +200,6 @@ export const api = {
   interfaces: (query: Query, signal?: AbortSignal) => get<T.Definition[]>('/api/dataservice/interfaces', query, signal),
   allInterfaces: () => all<T.Definition>('/api/dataservice/interfaces'),
   definition: (code: string, version?: string) => get<T.Definition, DefinitionMeta>(one(code), { version }),
-  create: (body: T.Definition, keeping: Keeping = {}) =>
-    request<unknown, DefinitionMeta>('POST', '/api/dataservice/interfaces', { query: { ...keeping }, body }),
   remove: (code: string, version: string | undefined, etag: string) => request('DELETE', one(code), { query: { version }, etag }),
   setStatus: (code: string, version: string | undefined, status: T.Status) =>
     request('POST', `${one(code)}/status`, { query: { version }, body: { status } }),

@@ -180,7 +180,6 @@ export const en: Record<Key, string> = {
   'needs.about': '{name} has the role {own}; this page needs {role}. Ask an admin if you need it.',
 
   'overview.requests': 'Requests',
-  'overview.errors': 'Errors',
   'overview.failures': 'Failures',
   'overview.callers': 'callers\' errors {ratio}',
   'overview.hits': '{hits} of {asked} asked',
@@ -756,7 +755,6 @@ export const en: Record<Key, string> = {
   'consumers.demo': 'Everybody knows the demo keys; revoke them before there is real data: {keys}',
   'consumers.roles': 'Roles',
   'consumers.keys': 'Keys',
-  'consumers.expires': 'expires {when}',
   'consumers.used': 'used {when}',
   'consumers.unused': 'never used',
 

@@ -178,7 +178,6 @@ export const zh = {
   'needs.about': '{name} 的角色是“{own}”，这个页面需要“{role}”。如有需要，请联系管理员调整。',
 
   'overview.requests': '请求',
-  'overview.errors': '错误率',
   'overview.failures': '服务端错误率',
   'overview.callers': '调用方错误 {ratio}',
   'overview.hits': '{hits} / {asked} 次',
@@ -754,7 +753,6 @@ export const zh = {
   'consumers.demo': '演示密钥人人知道，接入真实数据前请吊销：{keys}',
   'consumers.roles': '角色',
   'consumers.keys': '密钥',
-  'consumers.expires': '到期：{when}',
   'consumers.used': '使用：{when}',
   'consumers.unused': '从未使用',
 
