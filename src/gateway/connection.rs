@@ -9,10 +9,11 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes, BytesMut};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
+use tokio_util::io::poll_read_buf;
 
 use super::body::Body;
 use super::framing::Framing;
@@ -165,8 +166,8 @@ pub struct Watched<S> {
     stream: S,
     activity: Arc<Activity>,
     framing: Option<Framing>,
-    /// The byte that ended a silence.
-    first: Option<u8>,
+    /// What was read and is still to be passed on.
+    unread: Bytes,
     /// What is still to be read in place of what was refused.
     instead: Option<&'static [u8]>,
 }
@@ -174,12 +175,18 @@ pub struct Watched<S> {
 impl<S> Watched<S> {
     /// A stream of HTTP/1.
     pub fn http1(stream: S, activity: Arc<Activity>) -> Self {
-        Self { stream, activity, framing: Some(Framing::default()), first: None, instead: None }
+        Self {
+            stream,
+            activity,
+            framing: Some(Framing::default()),
+            unread: Bytes::new(),
+            instead: None,
+        }
     }
 
     /// A stream of HTTP/2, whose framing leaves no doubts.
     pub fn http2(stream: S, activity: Arc<Activity>) -> Self {
-        Self { stream, activity, framing: None, first: None, instead: None }
+        Self { stream, activity, framing: None, unread: Bytes::new(), instead: None }
     }
 
     fn wrote<T>(&self, written: &Poll<io::Result<T>>) {
@@ -207,14 +214,13 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
         let this = &mut *self;
         let before = buf.filled().len();
         if this.instead.is_none() {
-            let read = match this.first.take() {
-                // What follows it may be there already, or not.
-                Some(first) => {
-                    buf.put_slice(&[first]);
-                    let _ = Pin::new(&mut this.stream).poll_read(cx, buf)?;
-                    Ok(())
-                }
-                None => ready!(Pin::new(&mut this.stream).poll_read(cx, buf)),
+            let read = if this.unread.is_empty() {
+                ready!(Pin::new(&mut this.stream).poll_read(cx, buf))
+            } else {
+                let now = this.unread.len().min(buf.remaining());
+                buf.put_slice(&this.unread[..now]);
+                this.unread.advance(now);
+                Ok(())
             };
             let fresh = &buf.filled()[before..];
             if read.is_err() || fresh.is_empty() {
@@ -284,8 +290,36 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Watched<S> {
     pub async fn wakes(&mut self) -> bool {
         let mut byte = [0];
         let is_awake = matches!(self.stream.read(&mut byte).await, Ok(1));
-        self.first = is_awake.then_some(byte[0]);
+        if is_awake {
+            self.unread = Bytes::copy_from_slice(&byte);
+        }
         is_awake
+    }
+
+    /// Reads up to `bytes` more behind those in `read`, for one who divides them into requests himself; how many, 0 at the end.
+    pub fn poll_fill(
+        &mut self,
+        cx: &mut Context<'_>,
+        read: &mut BytesMut,
+        bytes: usize,
+    ) -> Poll<io::Result<usize>> {
+        read.reserve(bytes);
+        let before = read.len();
+        read.extend_from_slice(&std::mem::take(&mut self.unread));
+        let filled = poll_read_buf(Pin::new(&mut self.stream), cx, read);
+        match filled {
+            _ if read.len() > before => Poll::Ready(Ok(read.len() - before)),
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(end) => {
+                self.activity.is_at_end.store(true, Relaxed);
+                Poll::Ready(end)
+            }
+        }
+    }
+
+    /// Gives back what was read and is for somebody else.
+    pub fn put_back(&mut self, unread: Bytes) {
+        self.unread = unread;
     }
 
     /// Says a last word where there is one, and closes in a way that lets the peer read what was said.

@@ -206,7 +206,8 @@ fn trim(mut text: &[u8]) -> &[u8] {
     text
 }
 
-fn length(value: &[u8]) -> Option<u64> {
+/// The number that a `Content-Length` tells.
+pub fn length(value: &[u8]) -> Option<u64> {
     let is_number = value.len() <= MAX_LENGTH_DIGITS && value.iter().all(u8::is_ascii_digit);
     std::str::from_utf8(value).ok().filter(|_| is_number)?.parse().ok()
 }

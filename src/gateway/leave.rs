@@ -1,10 +1,10 @@
 //! How the gateway takes leave of its callers: first each answer says so, then what is idle is closed.
 
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 
-use http::header::{CONNECTION, HeaderValue};
-use http::{HeaderMap, Version};
 use tokio::sync::watch;
+
+use super::head::Head;
 
 /// How far the gateway has gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -21,20 +21,20 @@ pub enum Phase {
 #[derive(Debug)]
 pub struct Leave {
     /// What `phase` says as well: every answer asks, and reads no lock for it.
-    is_leaving: AtomicBool,
+    reached: AtomicU8,
     phase: watch::Sender<Phase>,
 }
 
 impl Default for Leave {
     fn default() -> Self {
-        Self { is_leaving: AtomicBool::new(false), phase: watch::Sender::new(Phase::Serving) }
+        Self { reached: AtomicU8::new(0), phase: watch::Sender::new(Phase::Serving) }
     }
 }
 
 impl Leave {
     /// Goes on to a phase.
     pub fn enter(&self, phase: Phase) {
-        self.is_leaving.store(phase >= Phase::Leaving, Relaxed);
+        self.reached.fetch_max(phase as u8, Relaxed);
         self.phase.send_if_modified(|now| {
             let is_later = *now < phase;
             *now = phase.max(*now);
@@ -42,16 +42,14 @@ impl Leave {
         });
     }
 
-    /// Whether callers should go elsewhere.
-    pub fn is_leaving(&self) -> bool {
-        self.is_leaving.load(Relaxed)
+    /// Whether the gateway has gone so far.
+    pub fn has_reached(&self, phase: Phase) -> bool {
+        self.reached.load(Relaxed) >= phase as u8
     }
 
     /// Tells the caller of an HTTP/1 answer not to send its next call on this connection.
-    pub fn tell(&self, version: Version, headers: &mut HeaderMap) {
-        if self.is_leaving() && version <= Version::HTTP_11 {
-            headers.insert(CONNECTION, HeaderValue::from_static("close"));
-        }
+    pub fn tell(&self, head: &mut Head) {
+        head.is_last |= self.has_reached(Phase::Leaving);
     }
 
     /// Returns when the gateway has gone so far.

@@ -10,15 +10,16 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use http::header::{ACCESS_CONTROL_REQUEST_METHOD, ALLOW, AUTHORIZATION};
+use http::header::{ACCESS_CONTROL_REQUEST_METHOD, AUTHORIZATION};
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderName, Method, StatusCode};
 use http_body::Body as HttpBody;
 
 use super::answer::{self, Answered};
 use super::body::Body;
 use super::error::ApiError;
 use super::exchange::{Exchange, Outcome};
+use super::head::Reply;
 use super::input::{self, BodyLimits};
 use super::messages::{self, Message};
 use super::{Gateway, admit, negotiate, openapi, respond, route};
@@ -54,35 +55,35 @@ pub struct TestRun {
 /// Answers one request.
 pub async fn handle<B>(
     gateway: &Arc<Gateway>,
-    request: Request<B>,
+    parts: &Parts,
+    body: B,
     peer: IpAddr,
     test: Option<&TestRun>,
-) -> Response<Body>
+) -> Reply
 where
     B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
     B::Error: std::error::Error + Send + Sync + 'static,
 {
-    let (parts, body) = request.into_parts();
     let mut exchange =
         Exchange::begin(gateway, &parts.method, parts.uri.path(), &parts.headers, peer);
-    match run(&mut exchange, &parts, body, test).await {
-        Ok(Reply::Answer(answered, format)) => {
+    match run(&mut exchange, parts, body, test).await {
+        Ok(Found::Data(answered, format)) => {
             respond::well(exchange, answered, format, &parts.headers).await
         }
-        Ok(Reply::Ready(response)) => {
+        Ok(Found::Ready(reply)) => {
             let (status, bytes) =
-                (response.status().as_u16(), response.body().size_hint().exact().unwrap_or(0));
+                (reply.head.status.as_u16(), reply.body.size_hint().exact().unwrap_or(0));
             exchange.report(&Outcome { code: Code::Ok, status, rows: 0, bytes, error: None });
-            response
+            reply
         }
         Err(error) => respond::failed(exchange, error).await,
     }
 }
 
-enum Reply {
-    Answer(Answered, Format),
+enum Found {
+    Data(Answered, Format),
     /// No data: a preflight, or the description of the API.
-    Ready(Response<Body>),
+    Ready(Reply),
 }
 
 async fn run<B>(
@@ -90,7 +91,7 @@ async fn run<B>(
     parts: &Parts,
     body: B,
     test: Option<&TestRun>,
-) -> Result<Reply, ApiError>
+) -> Result<Found, ApiError>
 where
     B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
     B::Error: std::error::Error + Send + Sync + 'static,
@@ -108,7 +109,7 @@ where
     if parts.uri.path() == OPENAPI_PATH {
         let principal = authenticate(exchange, &parts.headers).await?;
         let answer = openapi::answer(exchange, &parts.method, &parts.headers, &principal);
-        return Box::pin(answer).await.map(Reply::Ready);
+        return Box::pin(answer).await.map(Found::Ready);
     }
 
     // route
@@ -134,7 +135,7 @@ where
     admit::check_address(&interface, exchange.ip, &exchange.gateway.settings)?;
     exchange.origin = admit::check_origin(&interface, &parts.headers)?;
     if parts.method == Method::OPTIONS {
-        return Ok(Reply::Ready(preflight(exchange, &interface, &parts.headers)));
+        return Ok(Found::Ready(preflight(exchange, &interface, &parts.headers)));
     }
     route::method(&interface, &parts.method)?;
 
@@ -181,7 +182,7 @@ where
     let message = messages::ok(exchange.language);
     let layouts = runtime.layouts.clone();
     let call = Call { interface, source, layouts, scope, granted, format, message, deadline };
-    answer::answer(exchange, call).await.map(|answered| Reply::Answer(answered, format))
+    answer::answer(exchange, call).await.map(|answered| Found::Data(answered, format))
 }
 
 /// Notes whose address it was that nothing answers at, and who called, for as many calls as are recorded.
@@ -290,21 +291,19 @@ fn format(query: &[(String, String)], headers: &HeaderMap) -> Result<Format, Api
 }
 
 /// The answer to `OPTIONS`.
-fn preflight(exchange: &Exchange, interface: &Interface, headers: &HeaderMap) -> Response<Body> {
-    let mut response = respond::base(exchange, StatusCode::NO_CONTENT, Body::empty());
-    let allowed = HeaderValue::from_static(route::allowed(interface.method));
-    let out = response.headers_mut();
-    out.insert(ALLOW, allowed.clone());
+fn preflight(exchange: &Exchange, interface: &Interface, headers: &HeaderMap) -> Reply {
+    let mut head = respond::base(exchange, StatusCode::NO_CONTENT);
+    head.put("vary", respond::VARIES_BY);
+    let allowed = route::allowed(interface.method);
+    head.put("allow", allowed);
     if let (Some(cors), true) = (&interface.cors, exchange.origin.is_some())
         && headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
     {
-        out.insert("access-control-allow-methods", allowed);
-        out.insert("access-control-max-age", HeaderValue::from(cors.max_age_seconds));
-        if let Ok(names) = HeaderValue::from_str(&cors.allow_headers) {
-            out.insert("access-control-allow-headers", names);
-        }
+        head.put("access-control-allow-methods", allowed);
+        head.put_number("access-control-max-age", cors.max_age_seconds);
+        head.put("access-control-allow-headers", &cors.allow_headers);
     }
-    response
+    Reply::new(head, Body::empty())
 }
 
 /// The path segments of a test, which names its interface itself.

@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::{Service, service_fn};
-use hyper::{Request, Response};
+use hyper::{Request, Response, Version};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use pingora_core::apps::ServerApp;
 use pingora_core::listeners::{L4BufferSettings, ListenerConfig, TcpSocketOptions};
@@ -24,6 +24,7 @@ use tokio::time::timeout;
 use super::Gateway;
 use super::body::unattended;
 use super::connection::{Activity, Answering, Limits, Watch, Watched};
+use super::lane;
 use super::leave::{Leave, Phase};
 use super::pipeline::handle;
 use crate::observe::connections::Overdue;
@@ -130,21 +131,52 @@ impl GatewayService {
                 return;
             }
             has_called = true;
-            let served = Box::pin(self.serve(io, peer, activity.clone()));
-            let Some(quiet) = served.await else { return };
+            let Some(quiet) = self.lane(io, peer, activity.clone()).await else { return };
             (io, patience) = (quiet, idle.saturating_sub(PARK_AFTER));
         }
     }
 
-    /// Serves requests until the connection is over, or has been quiet for [`PARK_AFTER`]: then it is handed back.
+    /// Serves requests until the connection is over, or has been quiet for [`PARK_AFTER`]: then it is handed back. What is not
+    /// plain, and what follows it without a pause, is left to hyper.
+    async fn lane(
+        &self,
+        mut io: Watched<Stream>,
+        peer: IpAddr,
+        activity: Arc<Activity>,
+    ) -> Option<Watched<Stream>> {
+        let mut left = lane::End::Over;
+        // Boxed, so that a quiet connection does not keep the room for a call.
+        let mut serving =
+            Box::pin(async { left = lane::serve(&self.gateway, &mut io, peer, &activity).await });
+        let watch = Watch::new(activity.clone(), self.limits());
+        let end =
+            watched(serving.as_mut(), watch, (&self.gateway.leave, Phase::Closing), |_| {}).await;
+        drop(serving);
+        match (end, left) {
+            (End::Ended, lane::End::Other(unread)) => {
+                io.put_back(unread);
+                return Box::pin(self.serve(io, peer, activity)).await;
+            }
+            (End::Overdue(Overdue::Idle), _) => return Some(io),
+            (End::Overdue(overdue), _) => self.count(overdue),
+            (End::Ended, lane::End::Over) if activity.is_open() => Box::pin(io.close(b"")).await,
+            (End::Ended | End::Stopped, _) => {}
+        }
+        None
+    }
+
+    fn limits(&self) -> Limits {
+        let limits = self.gateway.settings.connection_limits;
+        Limits { idle: limits.idle.min(PARK_AFTER), ..limits }
+    }
+
+    /// The same by hyper, for everything that may come.
     async fn serve(
         &self,
         io: Watched<Stream>,
         peer: IpAddr,
         activity: Arc<Activity>,
     ) -> Option<Watched<Stream>> {
-        let limits = self.gateway.settings.connection_limits;
-        let limits = Limits { idle: limits.idle.min(PARK_AFTER), ..limits };
         let mut connection = http1::Builder::new()
             .header_read_timeout(None)
             .max_headers(MAX_HEADERS)
@@ -153,7 +185,7 @@ impl GatewayService {
             // whole answer for a slow reader, and swallow the refusal of a request that is malformed.)
             .writev(false)
             .serve_connection(TokioIo::new(io), self.service(peer, activity.clone(), None));
-        let watch = Watch::new(activity.clone(), limits);
+        let watch = Watch::new(activity.clone(), self.limits());
         let leaves = (&self.gateway.leave, Phase::Closing);
         let end = watched(Pin::new(&mut connection), watch, leaves, |connection| {
             connection.graceful_shutdown();
@@ -222,10 +254,12 @@ impl GatewayService {
             let busy = activity.begin();
             // Boxed, so that a connection between two calls does not keep the room for one.
             Box::pin(async move {
-                let version = request.version();
-                let mut response = handle(&gateway, request, peer, None).await;
-                gateway.leave.tell(version, response.headers_mut());
-                Ok(response.map(|body| {
+                let (parts, body) = request.into_parts();
+                let mut reply = handle(&gateway, &parts, body, peer, None).await;
+                if parts.version <= Version::HTTP_11 {
+                    gateway.leave.tell(&mut reply.head);
+                }
+                Ok(reply.into_response().map(|body| {
                     let body = match patience {
                         Some(patience) => unattended(body, patience),
                         None => body,
@@ -266,7 +300,7 @@ async fn watched<C: Future>(
             if let Poll::Ready(overdue) = watch.as_mut().poll(context) {
                 return Poll::Ready(End::Overdue(overdue));
             }
-            let may_be_told = !is_stopping && (!is_waiting || leave.is_leaving());
+            let may_be_told = !is_stopping && (!is_waiting || leave.has_reached(Phase::Leaving));
             is_waiting = true;
             if !may_be_told || reached.as_mut().poll(context).is_pending() {
                 return Poll::Pending;

@@ -101,10 +101,10 @@ pub async fn try_case(
     let principal = caller(generation, test.caller.as_ref(), &test.claims)
         .unwrap_or_else(|| Arc::new(Principal::anonymous()));
     let run = TestRun { generation: generation.clone(), principal, interface: interface.clone() };
-    let request = request(interface, &test.parameters);
-    let response = handle(gateway, request, IpAddr::V4(Ipv4Addr::LOCALHOST), Some(&run)).await;
-    let status = response.status().as_u16();
-    let differences = match response.into_body().collect().await {
+    let (parts, body) = request(interface, &test.parameters).into_parts();
+    let reply = handle(gateway, &parts, body, IpAddr::V4(Ipv4Addr::LOCALHOST), Some(&run)).await;
+    let status = reply.head.status.as_u16();
+    let differences = match reply.body.collect().await {
         Ok(body) => {
             let envelope = serde_json::from_slice(&body.to_bytes()).unwrap_or(Value::Null);
             differences(&test.expect, status, &envelope)

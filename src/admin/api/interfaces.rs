@@ -180,12 +180,14 @@ pub async fn test(
         Ok(asked) => asked,
         Err(text) => return failure(Code::InvalidParam, text),
     };
-    let request = request(&interface, &question.parameters);
+    let (parts, body) = request(&interface, &question.parameters).into_parts();
     let whom = if principal.name.is_empty() { "nobody" } else { &*principal.name };
     let summary = format!("tried {} as {whom}", interface.label());
     let run = TestRun { generation, principal, interface };
     let started = Instant::now();
-    let answer = handle(&admin.gateway, request, IpAddr::V4(Ipv4Addr::LOCALHOST), Some(&run)).await;
+    let reply =
+        handle(&admin.gateway, &parts, body, IpAddr::V4(Ipv4Addr::LOCALHOST), Some(&run)).await;
+    let answer = reply.into_response();
     let summary = format!("{summary}: {}", answer.status().as_u16());
     let answer = if query.get("detail").is_none_or(|detail| detail != "true") {
         answer.map(axum::body::Body::new)

@@ -3,8 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, VARY};
-use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 use serde_json::{Map, Value, json};
 
 use crate::access::authorize::authorize;
@@ -14,6 +13,7 @@ use crate::definitions::spec::interface::{Location, Method as CallMethod, Status
 use crate::gateway::body::{Body, compress};
 use crate::gateway::error::ApiError;
 use crate::gateway::exchange::Exchange;
+use crate::gateway::head::Reply;
 use crate::gateway::messages::Message;
 use crate::gateway::{negotiate, respond};
 
@@ -35,12 +35,12 @@ pub async fn answer(
     method: &Method,
     headers: &HeaderMap,
     principal: &Arc<Principal>,
-) -> Result<Response<Body>, ApiError> {
+) -> Result<Reply, ApiError> {
     const ALLOWED: &str = "GET, HEAD, OPTIONS";
     if method == Method::OPTIONS {
-        let mut response = respond::base(exchange, StatusCode::NO_CONTENT, Body::empty());
-        response.headers_mut().insert(ALLOW, HeaderValue::from_static(ALLOWED));
-        return Ok(response);
+        let mut head = respond::base(exchange, StatusCode::NO_CONTENT);
+        head.put("allow", ALLOWED);
+        return Ok(Reply::new(head, Body::empty()));
     }
     if method != Method::GET && method != Method::HEAD {
         let mut error = ApiError::not_found(Message::MethodNotAllowed("GET")).with_status(405);
@@ -50,14 +50,13 @@ pub async fn answer(
     let document = document(exchange, principal).to_string();
     let encoding = negotiate::encoding(headers);
     let (body, encoding) = compress(Body::Full(document.into()), encoding).await;
-    let mut response = respond::base(exchange, StatusCode::OK, body);
-    let out = response.headers_mut();
-    out.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    let mut head = respond::base(exchange, StatusCode::OK);
+    head.put("content-type", "application/json");
     // It differs from caller to caller and from revision to revision.
-    out.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
-    out.insert(VARY, HeaderValue::from_static("Accept-Encoding, Authorization, X-API-Key"));
-    respond::set_encoding(out, encoding);
-    Ok(response)
+    head.put("cache-control", "private, no-cache");
+    head.put("vary", "Accept-Encoding, Authorization, X-API-Key");
+    respond::put_encoding(&mut head, encoding);
+    Ok(Reply::new(head, body))
 }
 
 fn document(exchange: &Exchange, principal: &Arc<Principal>) -> Value {

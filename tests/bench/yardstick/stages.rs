@@ -15,7 +15,6 @@ use tidegate::access::authenticate::{Circumstances, Credentials};
 use tidegate::access::authorize::authorize;
 use tidegate::access::mask_key::MaskKey;
 use tidegate::definitions::snapshot::Interface;
-use tidegate::gateway::body::Body;
 use tidegate::gateway::calls::Calls;
 use tidegate::gateway::exchange::{Exchange, Outcome};
 use tidegate::gateway::leave::Leave;
@@ -174,7 +173,7 @@ async fn measure(gateway: Arc<Gateway>, target: String) -> String {
         (
             "head of the answer",
             time(|| {
-                drop(black_box(respond::base(&head, http::StatusCode::OK, Body::empty())));
+                drop(black_box(respond::base(&head, http::StatusCode::OK)));
             }),
         ),
     ];
@@ -192,9 +191,10 @@ async fn whole(gateway: &Arc<Gateway>, target: &str) -> f64 {
         let (started, mut runs) = (Instant::now(), 0_u32);
         while started.elapsed() < ROUND {
             for _ in 0..BATCH {
-                let response = handle(gateway, request(target), IP, None).await;
-                assert!(response.status().is_success(), "{}", response.status());
-                black_box(response.into_body().collect().await.expect("a whole answer"));
+                let (parts, body) = request(target).into_parts();
+                let reply = handle(gateway, &parts, body, IP, None).await;
+                assert!(reply.head.status.is_success(), "{}", reply.head.status);
+                black_box(reply.body.collect().await.expect("a whole answer"));
             }
             runs += BATCH;
         }
