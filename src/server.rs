@@ -18,7 +18,6 @@ use crate::admin::running::Running;
 use crate::admin::{Admin, token};
 use crate::definitions::problem::Problem;
 use crate::gateway::Gateway;
-use crate::gateway::calls::Calls;
 use crate::gateway::leave::Leave;
 use crate::gateway::misses::Misses;
 use crate::live::reload::Live;
@@ -157,7 +156,6 @@ pub fn serve(settings: &Settings, start: Start) -> Result<(), ServeError> {
         attempts: Attempts::new(settings.max_auth_failures_per_minute),
         leave: Leave::default(),
         settings: open_files::fit(settings.gateway.clone()),
-        calls: Calls::new(settings.gateway.max_in_flight),
         misses: Misses::default(),
     });
     let history = Arc::new(History::default());

@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use ahash::RandomState;
+
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
@@ -30,12 +32,12 @@ impl KnownKey {
 
 /// The keys of one generation.
 #[derive(Debug)]
-pub struct ApiKeys(HashMap<u64, Vec<KnownKey>>);
+pub struct ApiKeys(HashMap<u64, Vec<KnownKey>, RandomState>);
 
 impl ApiKeys {
     /// The keys of all consumers.
     pub fn prepare(policies: &Policies, usage: &Usage) -> Self {
-        let mut buckets: HashMap<u64, Vec<KnownKey>> = HashMap::new();
+        let mut buckets: HashMap<u64, Vec<KnownKey>, RandomState> = HashMap::default();
         for (digest, key) in &policies.keys {
             let consumer = policies.consumers.get(key.consumer).map_or("", |known| &known.name);
             buckets.entry(bucket(digest)).or_default().push(KnownKey {

@@ -10,7 +10,6 @@ use serde_json::{Value, json};
 
 use super::{Bench, Root, cannot_run};
 use crate::access::attempts::Attempts;
-use crate::gateway::calls::Calls;
 use crate::gateway::leave::Leave;
 use crate::gateway::misses::Misses;
 use crate::gateway::testing::{Outcome, try_case};
@@ -59,7 +58,6 @@ pub fn run(arguments: &Arguments) -> ExitCode {
         audit: None,
         attempts: Attempts::new(0),
         leave: Leave::default(),
-        calls: Calls::new(GatewaySettings::default().max_in_flight),
         misses: Misses::default(),
         settings: GatewaySettings::default(),
     });

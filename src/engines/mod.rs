@@ -112,6 +112,12 @@ pub enum Flow {
 
 /// Where rows go. Engines call `columns` once, also for a result of no rows, then `row` for each row.
 pub trait RowSink: Send + 'static {
+    /// Whether it can [`rewind`](Self::rewind), so that a query may be tried in a place where it cannot take its time.
+    const REWINDS: bool = false;
+
+    /// Forgets all it took, which was nothing that had to be flushed: the query begins anew.
+    fn rewind(&mut self) {}
+
     /// The result's columns, in query order.
     ///
     /// # Errors
@@ -135,6 +141,12 @@ pub trait RowSink: Send + 'static {
 
 /// A sink that is large travels boxed: runs pass theirs on by value.
 impl<S: RowSink> RowSink for Box<S> {
+    const REWINDS: bool = S::REWINDS;
+
+    fn rewind(&mut self) {
+        (**self).rewind();
+    }
+
     fn columns(&mut self, columns: &[Column]) -> Result<(), EngineError> {
         (**self).columns(columns)
     }

@@ -15,7 +15,7 @@ use tokio::time::Sleep;
 
 use super::error::ApiError;
 use super::exchange::{Exchange, Outcome};
-use super::messages::Language;
+use super::messages::{self, Message};
 use crate::definitions::snapshot::{CachePolicy, Interface};
 use crate::definitions::spec::interface::ValidateResponse;
 use crate::engines::EngineError;
@@ -24,6 +24,7 @@ use crate::observe::event::{CacheState, Event};
 use crate::query::cache::{Entry, Found, Key};
 use crate::query::encode::Format;
 use crate::query::execute::{self, Answer, Call, Failure};
+use crate::query::scope::Scope;
 use crate::query::sink::{Chunks, Outlet};
 
 /// Largest answer that is checked whole against a schema, in bytes.
@@ -35,7 +36,13 @@ const GRACE: Duration = Duration::from_secs(2);
 
 /// An answer, before it is a response.
 pub enum Answered {
-    Whole { body: Bytes, rows: u64, truncated: bool, etag: Option<Arc<str>> },
+    Whole {
+        body: Bytes,
+        rows: u64,
+        truncated: bool,
+    },
+    /// From the cache, or put there just now.
+    Kept(Arc<Entry>),
     Parts(Running),
 }
 
@@ -71,28 +78,41 @@ impl Drop for Running {
     }
 }
 
+/// What a call asks of its interface.
+pub struct Question {
+    pub scope: Scope,
+    pub format: Format,
+    pub deadline: Instant,
+}
+
 /// Answers a call from the cache or the datasource.
 ///
 /// # Errors
 /// As the query fails.
-pub async fn answer(exchange: &mut Exchange, call: Call) -> Result<Answered, ApiError> {
-    let interface = call.interface.clone();
-    let Some(policy) = interface.cache else { return direct(exchange, call).await };
-    let key = key(&call, exchange.language);
-    let now = Instant::now();
-    let gateway = exchange.gateway.clone();
-    let (entry, state) = match gateway.cache.find(&key, now) {
+pub async fn answer(
+    exchange: &mut Exchange,
+    interface: &Arc<Interface>,
+    question: Question,
+) -> Result<Answered, ApiError> {
+    let Some(policy) = interface.cache else {
+        return direct(exchange, call(exchange, interface, question)?).await;
+    };
+    let key = key(exchange, interface, &question);
+    let now = exchange.started;
+    let (entry, state) = match exchange.gateway().cache.find(&key, now) {
         Found::Fresh(entry) => (entry, CacheState::Hit),
         Found::Stale(entry) => {
-            gateway.cache.refresh(&entry, now, key.into(), call, policy);
+            let call = call(exchange, interface, question)?;
+            exchange.gateway().cache.refresh(&entry, now, key.into(), call, policy);
             (entry, CacheState::Stale)
         }
         Found::TooLarge => {
             exchange.cache = Some(CacheState::Bypass);
-            return direct(exchange, call).await;
+            return direct(exchange, call(exchange, interface, question)?).await;
         }
         Found::Nothing => {
             exchange.cache = Some(CacheState::Miss);
+            let call = call(exchange, interface, question)?;
             match make(exchange, key.into(), call.clone(), policy).await {
                 Ok(entry) => (entry, CacheState::Miss),
                 Err(Failure::TooLarge) => {
@@ -106,10 +126,33 @@ pub async fn answer(exchange: &mut Exchange, call: Call) -> Result<Answered, Api
     exchange.cache = Some(state);
     exchange.cache_age_seconds = entry.age_seconds(now);
     if state == CacheState::Miss {
-        sample(exchange, &interface, &entry.body);
+        sample(exchange, interface, &entry.body);
     }
-    let (body, etag) = (entry.body.clone(), Some(entry.etag.clone()));
-    Ok(Answered::Whole { body, rows: entry.rows, truncated: entry.truncated, etag })
+    Ok(Answered::Kept(entry))
+}
+
+/// All that a run needs, once there is to be one.
+fn call(
+    exchange: &Exchange,
+    interface: &Arc<Interface>,
+    question: Question,
+) -> Result<Call, ApiError> {
+    let runtime = exchange.generation().runtime(interface);
+    let source = runtime.source.clone().ok_or_else(|| {
+        let id = &interface.datasource.spec.id;
+        ApiError::new(Code::InternalError, Message::Internal).because(format!("no datasource {id}"))
+    })?;
+    let Question { scope, format, deadline } = question;
+    Ok(Call {
+        interface: interface.clone(),
+        source,
+        layouts: runtime.layouts.clone(),
+        scope,
+        granted: exchange.granted.clone(),
+        format,
+        message: messages::ok(exchange.language),
+        deadline,
+    })
 }
 
 async fn make(
@@ -119,22 +162,21 @@ async fn make(
     policy: CachePolicy,
 ) -> Result<Arc<Entry>, Failure> {
     let until = call.deadline + GRACE;
-    let made = exchange.gateway.cache.make(key, call, policy);
+    let made = exchange.gateway().cache.make(key, call, policy);
     tokio::time::timeout_at(until.into(), made)
         .await
         .unwrap_or(Err(Failure::Engine(EngineError::Timeout)))
 }
 
 /// Everything that an answer depends on.
-fn key(call: &Call, language: Language) -> Vec<u8> {
-    let interface = &call.interface;
+fn key(exchange: &Exchange, interface: &Interface, question: &Question) -> Vec<u8> {
     let mut key = Vec::with_capacity(128);
     key.extend_from_slice(interface.code.as_bytes());
     key.push(0);
     key.extend_from_slice(&interface.fingerprint.to_le_bytes());
-    key.extend_from_slice(&[call.format as u8, language as u8]);
-    call.scope.fingerprint(interface, &mut key);
-    if let Some(granted) = &call.granted {
+    key.extend_from_slice(&[question.format as u8, exchange.language as u8]);
+    question.scope.fingerprint(interface, &mut key);
+    if let Some(granted) = &exchange.granted {
         granted.fingerprint(&mut key);
     }
     key
@@ -199,7 +241,7 @@ fn whole_answer(answer: Answer, mut before: Vec<u8>) -> Answered {
         before.extend_from_slice(&answer.tail);
         before.into()
     };
-    Answered::Whole { body, rows: answer.rows, truncated: answer.truncated, etag: None }
+    Answered::Whole { body, rows: answer.rows, truncated: answer.truncated }
 }
 
 fn must_check(interface: &Interface, format: Format) -> bool {
@@ -218,12 +260,12 @@ fn sample(exchange: &Exchange, interface: &Arc<Interface>, body: &Bytes) {
     {
         return;
     }
-    let runtime = exchange.generation.runtime(interface);
+    let runtime = exchange.generation().runtime(interface);
     if !runtime.is_sampled(SAMPLE_EVERY) || !body.starts_with(b"{") {
         return;
     }
     let (interface, body, metrics) = (interface.clone(), body.clone(), runtime.metrics.clone());
-    let (observer, request_id) = (exchange.gateway.observer.clone(), exchange.request_id.clone());
+    let (observer, request_id) = (exchange.gateway().observer.clone(), exchange.request_id.clone());
     drop(tokio::task::spawn_blocking(move || {
         if let Err(Failure::Mismatch(detail)) = execute::check(&interface, &body) {
             let (interface, request_id, detail) = (&*metrics, request_id.as_str(), detail.as_str());

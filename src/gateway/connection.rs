@@ -109,27 +109,29 @@ pub struct Watch {
     activity: Arc<Activity>,
     limits: Limits,
     doing: (Doing, u64),
-    since: Instant,
+    /// Since when, but for pauses between calls, which nobody times: they begin with the alarm that finds them.
+    since: Option<Instant>,
     alarm: Pin<Box<Sleep>>,
 }
 
 impl Watch {
     /// A watch over a connection that does nothing yet.
     pub fn new(activity: Arc<Activity>, limits: Limits) -> Self {
-        let (doing, since) = (activity.doing(), Instant::now());
-        let alarm = Box::pin(sleep_until(since + limits.idle));
-        Self { activity, limits, doing, since, alarm }
+        let (doing, now) = (activity.doing(), Instant::now());
+        let alarm = Box::pin(sleep_until(now + limits.idle));
+        Self { activity, limits, doing, since: Some(now), alarm }
     }
 
-    /// When what it does now has lasted too long, and what to call that.
+    /// When what it does now has lasted too long, where that is known, and what to call that.
     fn deadline(&self) -> Option<(Instant, Overdue)> {
+        let since = self.since?;
         let (limit, overdue) = match self.doing.0 {
             Doing::Nothing => (self.limits.idle, Overdue::Idle),
             Doing::Head => (self.limits.head, Overdue::Head),
             Doing::Blocked => (self.limits.write, Overdue::Write),
             Doing::Answering => return None,
         };
-        Some((self.since + limit, overdue))
+        Some((since + limit, overdue))
     }
 }
 
@@ -139,10 +141,10 @@ impl Future for Watch {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Overdue> {
         let doing = self.activity.doing();
         if doing != self.doing {
-            (self.doing, self.since) = (doing, Instant::now());
+            self.doing = doing;
+            self.since = (doing.0 != Doing::Nothing).then(Instant::now);
         }
-        let deadline = self.deadline();
-        if let Some((at, _)) = deadline
+        if let Some((at, _)) = self.deadline()
             && at < self.alarm.deadline()
         {
             self.alarm.as_mut().reset(at);
@@ -150,7 +152,8 @@ impl Future for Watch {
         loop {
             ready!(self.alarm.as_mut().poll(cx));
             let now = Instant::now();
-            let next = match deadline {
+            self.since.get_or_insert(now);
+            let next = match self.deadline() {
                 Some((at, overdue)) if at <= now => return Poll::Ready(overdue),
                 Some((at, _)) => at,
                 None => now + self.limits.idle,

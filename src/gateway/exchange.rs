@@ -18,9 +18,9 @@ use crate::access::rights::Granted;
 use crate::definitions::snapshot::Interface;
 use crate::definitions::spec::interface::Audit;
 use crate::live::generation::Generation;
-use crate::observe::InFlight;
 use crate::observe::code::Code;
 use crate::observe::event::{CacheState, Event, RequestFinished};
+use crate::observe::series::InterfaceMetrics;
 use crate::store::audit::{AuditError, AuditRecord, ExecuteKind, PrincipalKind};
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -34,10 +34,23 @@ const MAX_QUOTED_CHARS: usize = 64;
 /// Longest path in a record, in bytes.
 const MAX_PATH: usize = 1_024;
 
-/// What is known of a call so far.
-pub struct Exchange {
+/// The gateway with the generation that serves a call. A connection keeps one from call to call: references to it are counted
+/// by that connection alone, those to what all share by all processors at once, which takes longer than many a stage.
+pub struct Pinned {
     pub gateway: Arc<Gateway>,
     pub generation: Arc<Generation>,
+}
+
+impl Pinned {
+    /// With the generation that serves now.
+    pub fn new(gateway: &Arc<Gateway>) -> Arc<Self> {
+        Arc::new(Self { gateway: gateway.clone(), generation: gateway.live.current() })
+    }
+}
+
+/// What is known of a call so far.
+pub struct Exchange {
+    pub pinned: Arc<Pinned>,
     pub started: Instant,
     pub at: Timestamp,
     pub request_id: String,
@@ -45,7 +58,8 @@ pub struct Exchange {
     pub method: Method,
     pub path: String,
     pub language: Language,
-    pub interface: Option<Arc<Interface>>,
+    /// Index of the interface in the generation.
+    pub index: Option<usize>,
     /// The code whose address it was though nothing answers there, or none; where that is to be recorded.
     pub missed: Option<String>,
     pub principal: Option<Arc<Principal>>,
@@ -66,7 +80,6 @@ pub struct Exchange {
     is_finished: bool,
     /// One of the calls that the process may work on at once; the others are refused.
     pub is_admitted: bool,
-    _in_flight: InFlight,
 }
 
 /// How a call ended.
@@ -80,18 +93,19 @@ pub struct Outcome<'a> {
 }
 
 impl Exchange {
-    /// Begins a call: pins the generation that serves it to its end.
+    /// Begins a call, which `pinned` serves to its end.
     pub fn begin(
-        gateway: &Arc<Gateway>,
+        pinned: &Arc<Pinned>,
         method: &Method,
         path: &str,
         headers: &HeaderMap,
         peer: IpAddr,
     ) -> Self {
         let at = Timestamp::now();
+        let gateway = &pinned.gateway;
         let path: String = path[..path.floor_char_boundary(MAX_PATH.min(path.len()))].to_owned();
         Self {
-            generation: gateway.live.current(),
+            pinned: pinned.clone(),
             started: Instant::now(),
             at,
             request_id: request_id(headers, at),
@@ -99,7 +113,7 @@ impl Exchange {
             method: method.clone(),
             path,
             language: negotiate::language(headers),
-            interface: None,
+            index: None,
             missed: None,
             principal: None,
             granted: None,
@@ -112,10 +126,23 @@ impl Exchange {
             allowance: None,
             passed: false,
             is_finished: false,
-            is_admitted: gateway.calls.enter(),
-            _in_flight: gateway.observer.request_started(),
-            gateway: gateway.clone(),
+            is_admitted: gateway.observer.request_started() <= gateway.settings.max_in_flight,
         }
+    }
+
+    /// The gateway it came to.
+    pub fn gateway(&self) -> &Arc<Gateway> {
+        &self.pinned.gateway
+    }
+
+    /// The generation that serves it.
+    pub fn generation(&self) -> &Arc<Generation> {
+        &self.pinned.generation
+    }
+
+    /// The interface that was found for it.
+    pub fn interface(&self) -> Option<&Arc<Interface>> {
+        self.generation().snapshot.interfaces.get(self.index?)
     }
 
     /// Reports the end of the call. With a strict record, returns once it is stored.
@@ -124,7 +151,7 @@ impl Exchange {
     /// Where a strict record could not be stored: then the answer must not leave.
     pub async fn finish(&mut self, outcome: &Outcome<'_>) -> Result<(), AuditError> {
         let stored = match self.audit_mode() {
-            Audit::Strict if self.passed => match &self.gateway.audit {
+            Audit::Strict if self.passed => match &self.gateway().audit {
                 Some(audit) => audit.strict(self.record(outcome)).await,
                 None => Ok(()),
             },
@@ -143,7 +170,7 @@ impl Exchange {
     }
 
     fn audit_mode(&self) -> Audit {
-        match &self.interface {
+        match self.interface() {
             Some(interface) => interface.audit,
             None if self.missed.is_some() => Audit::Buffered,
             None => Audit::Off,
@@ -151,7 +178,7 @@ impl Exchange {
     }
 
     fn buffer(&self, outcome: &Outcome<'_>) {
-        if let Some(audit) = &self.gateway.audit
+        if let Some(audit) = &self.gateway().audit
             && !audit.buffered(self.record(outcome))
         {
             self.report_lost("the queue is full");
@@ -159,31 +186,30 @@ impl Exchange {
     }
 
     fn report_lost(&self, error: &str) {
-        let interface = &*self.metrics();
-        self.gateway.observer.report(&Event::AuditLost {
-            interface,
+        self.gateway().observer.report(&Event::AuditLost {
+            interface: self.metrics(),
             request_id: &self.request_id,
             error,
         });
     }
 
-    fn metrics(&self) -> Arc<crate::observe::series::InterfaceMetrics> {
-        match &self.interface {
-            Some(interface) => self.generation.runtime(interface).metrics.clone(),
-            None => self.gateway.observer.metrics().unknown_interface().clone(),
+    fn metrics(&self) -> &InterfaceMetrics {
+        match self.interface() {
+            Some(interface) => &self.generation().runtime(interface).metrics,
+            None => self.gateway().observer.metrics().unknown_interface(),
         }
     }
 
     /// Counts and logs the end.
     pub fn report(&mut self, outcome: &Outcome<'_>) {
         self.is_finished = true;
+        let interface = self.interface();
         let is_measured =
-            |wanted: fn(&Interface) -> bool| self.interface.as_deref().is_none_or(wanted);
-        let principal = self.principal.as_ref().map(|principal| principal.name.clone());
-        self.gateway.observer.report(&Event::RequestFinished(RequestFinished {
-            interface: &self.metrics(),
+            |wanted: fn(&Interface) -> bool| interface.is_none_or(|interface| wanted(interface));
+        self.gateway().observer.report(&Event::RequestFinished(RequestFinished {
+            interface: self.metrics(),
             request_id: &self.request_id,
-            principal: principal.as_deref().unwrap_or_default(),
+            principal: self.principal.as_ref().map_or("", |principal| &*principal.name),
             ip: Some(self.ip),
             method: self.method.as_str(),
             path: &self.path,
@@ -215,16 +241,16 @@ impl Exchange {
     }
 
     fn record(&self, outcome: &Outcome<'_>) -> AuditRecord {
-        let policies = &self.generation.snapshot.policies;
-        let (interface, version) = match &self.interface {
+        let policies = &self.generation().snapshot.policies;
+        let (interface, version) = match self.interface() {
             Some(interface) => {
-                let runtime = self.generation.runtime(interface);
+                let runtime = self.generation().runtime(interface);
                 (runtime.code.clone(), runtime.version.clone())
             }
             None => (Arc::from(self.missed.as_deref().unwrap_or_default()), Arc::from("")),
         };
         let principal = self.principal.as_deref();
-        let roles = match (principal, &self.interface) {
+        let roles = match (principal, self.interface()) {
             // Whoever was turned away has roles too, and they are the first thing to look at.
             (Some(principal), _) if !self.passed => {
                 let roles = principal.roles.iter().filter_map(|role| policies.roles.get(*role));
@@ -263,7 +289,7 @@ impl Exchange {
             queue_us: None,
             database_us: None,
             cache: self.cache,
-            revision: self.generation.revision.clone(),
+            revision: self.generation().revision.clone(),
             kind: self.kind,
             error: self.mask(outcome.error).map(Cow::into_owned),
             sql_fingerprint: None,
@@ -274,9 +300,7 @@ impl Exchange {
 impl Drop for Exchange {
     /// A caller that goes away in mid-answer leaves a record too.
     fn drop(&mut self) {
-        if self.is_admitted {
-            self.gateway.calls.leave();
-        }
+        self.gateway().observer.request_ended();
         if self.is_finished {
             return;
         }

@@ -42,18 +42,20 @@ impl Head {
 
     /// The same with a value of several parts.
     pub fn put_parts(&mut self, name: &'static str, value: &[&str]) {
-        let is_visible = |byte: u8| (b' '..=b'~').contains(&byte) || byte == b'\t';
-        let before = self.lines.len();
+        if !value.iter().all(|part| is_visible(part)) {
+            return;
+        }
         self.lines.extend_from_slice(name.as_bytes());
         self.lines.extend_from_slice(b": ");
         for part in value {
-            if !part.bytes().all(is_visible) {
-                self.lines.truncate(before);
-                return;
-            }
             self.lines.extend_from_slice(part.as_bytes());
         }
         self.lines.extend_from_slice(b"\r\n");
+    }
+
+    /// Adds headers that are always the same, each with its line end.
+    pub fn put_lines(&mut self, lines: &'static str) {
+        self.lines.extend_from_slice(lines.as_bytes());
     }
 
     /// Adds a header that is a number.
@@ -101,6 +103,11 @@ impl Reply {
         *response.headers_mut() = self.head.into_map();
         response
     }
+}
+
+/// Whether a text can stand in a header. Looks at every byte whatever it finds, which goes many at a time.
+fn is_visible(text: &str) -> bool {
+    text.bytes().fold(true, |all, byte| all & (byte.wrapping_sub(b' ') <= b'~' - b' '))
 }
 
 #[cfg(test)]

@@ -18,6 +18,7 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use super::Gateway;
 use super::body::Body;
 use super::connection::{Activity, Watched};
+use super::exchange::Pinned;
 use super::head::{Head, Reply};
 use super::leave::Phase;
 use super::pipeline::handle;
@@ -53,6 +54,7 @@ pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
         out: Vec::new(),
         date: Date::default(),
     };
+    let mut pinned = Pinned::new(gateway);
     loop {
         let body = match plain::take(&mut lane.read, &mut lane.parts) {
             Next::Request(body) => body,
@@ -63,7 +65,10 @@ pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
             },
         };
         let _busy = activity.begin();
-        let Some(mut reply) = lane.answer(gateway, body, peer).await else { return End::Over };
+        if !gateway.live.is_current(&pinned.generation) {
+            pinned = Pinned::new(gateway);
+        }
+        let Some(mut reply) = lane.answer(&pinned, body, peer).await else { return End::Over };
         gateway.leave.tell(&mut reply.head);
         let is_last = reply.head.is_last;
         // What breaks off here, the request has reported.
@@ -99,9 +104,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Lane<'_, S> {
     }
 
     /// Answers the request in `parts`, for as long as its caller is there.
-    async fn answer(&mut self, gateway: &Arc<Gateway>, body: Bytes, peer: IpAddr) -> Option<Reply> {
+    async fn answer(&mut self, pinned: &Arc<Pinned>, body: Bytes, peer: IpAddr) -> Option<Reply> {
         let Self { io, read, parts, .. } = self;
-        let mut call = pin!(handle(gateway, parts, Full::new(body), peer, None));
+        let mut call = pin!(handle(pinned, parts, Full::new(body), peer, None));
         poll_fn(|context| {
             if let Poll::Ready(reply) = call.as_mut().poll(context) {
                 return Poll::Ready(Some(reply));

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use self::calls::Calls;
 use self::connection::Limits;
 use self::misses::Misses;
 use crate::access::attempts::Attempts;
@@ -18,7 +17,6 @@ use leave::Leave;
 pub mod admit;
 pub mod answer;
 pub mod body;
-pub mod calls;
 pub mod connection;
 pub mod error;
 pub mod exchange;
@@ -87,8 +85,6 @@ pub struct Gateway {
     pub attempts: Attempts,
     /// Whether callers are told to go elsewhere.
     pub leave: Leave,
-    /// Those being worked on, of at most `settings.max_in_flight`.
-    pub calls: Calls,
     /// Calls that found no interface.
     pub misses: Misses,
     pub settings: GatewaySettings,

@@ -7,7 +7,6 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Instant;
 
 use bytes::Bytes;
 use http::header::{ACCESS_CONTROL_REQUEST_METHOD, AUTHORIZATION};
@@ -15,25 +14,23 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderName, Method, StatusCode};
 use http_body::Body as HttpBody;
 
-use super::answer::{self, Answered};
+use super::answer::{self, Answered, Question};
 use super::body::Body;
 use super::error::ApiError;
-use super::exchange::{Exchange, Outcome};
+use super::exchange::{Exchange, Outcome, Pinned};
 use super::head::Reply;
 use super::input::{self, BodyLimits};
-use super::messages::{self, Message};
-use super::{Gateway, admit, negotiate, openapi, respond, route};
+use super::messages::Message;
+use super::{admit, negotiate, openapi, respond, route};
 use crate::access::authenticate::{Circumstances, Credentials};
 use crate::access::authorize::authorize;
 use crate::access::principal::Principal;
 use crate::definitions::fault::Fault;
 use crate::definitions::snapshot::{Interface, Policies};
 use crate::definitions::spec::interface::{Audit, Location, Status};
-use crate::live::generation::Generation;
 use crate::observe::code::Code;
 use crate::observe::event::{Denial, Event};
 use crate::query::encode::Format;
-use crate::query::execute::Call;
 use crate::query::params::{self, parse_query};
 use crate::query::scope;
 use crate::store::audit::ExecuteKind;
@@ -42,11 +39,9 @@ const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 /// Where `/openapi.json` stands.
 const OPENAPI_PATH: &str = "/openapi.json";
 
-/// What a test run says of itself instead of proving it.
+/// What a test run says of itself instead of proving it: both of the generation that the call is pinned to.
 #[derive(Clone, Debug)]
 pub struct TestRun {
-    /// The one that principal and interface are of.
-    pub generation: Arc<Generation>,
     pub principal: Arc<Principal>,
     /// The very version to run; drafts too, but nothing that is disabled.
     pub interface: Arc<Interface>,
@@ -54,7 +49,7 @@ pub struct TestRun {
 
 /// Answers one request.
 pub async fn handle<B>(
-    gateway: &Arc<Gateway>,
+    pinned: &Arc<Pinned>,
     parts: &Parts,
     body: B,
     peer: IpAddr,
@@ -65,7 +60,7 @@ where
     B::Error: std::error::Error + Send + Sync + 'static,
 {
     let mut exchange =
-        Exchange::begin(gateway, &parts.method, parts.uri.path(), &parts.headers, peer);
+        Exchange::begin(pinned, &parts.method, parts.uri.path(), &parts.headers, peer);
     match run(&mut exchange, parts, body, test).await {
         Ok(Found::Data(answered, format)) => {
             respond::well(exchange, answered, format, &parts.headers).await
@@ -97,14 +92,12 @@ where
     B::Error: std::error::Error + Send + Sync + 'static,
 {
     match test {
-        Some(test) => {
-            exchange.generation.clone_from(&test.generation);
-            exchange.kind = ExecuteKind::Test;
-        }
+        Some(_) => exchange.kind = ExecuteKind::Test,
         None if !exchange.is_admitted => return Err(ApiError::overloaded()),
         None => admit::check_framing(parts)?,
     }
-    let generation = exchange.generation.clone();
+    let pinned = exchange.pinned.clone();
+    let Pinned { gateway, generation } = &*pinned;
     let query = parse_query(parts.uri.query().unwrap_or_default())?;
     if parts.uri.path() == OPENAPI_PATH {
         let principal = authenticate(exchange, &parts.headers).await?;
@@ -117,7 +110,7 @@ where
         Some(test) if test.interface.status == Status::Disabled => {
             return Err(ApiError::not_found(Message::NoInterface));
         }
-        Some(test) => (test.interface.clone(), test_segments(&test.interface, parts.uri.path())),
+        Some(test) => (&test.interface, test_segments(&test.interface, parts.uri.path())),
         None => {
             let snapshot = &generation.snapshot;
             match route::find(snapshot, parts.uri.path(), &query) {
@@ -126,18 +119,18 @@ where
             }
         }
     };
-    exchange.interface = Some(interface.clone());
+    exchange.index = Some(interface.index);
     if interface.parameters.iter().any(|p| p.is_sensitive && p.location == Location::Path) {
         exchange.path.clone_from(&interface.path);
     }
 
     // admit
-    admit::check_address(&interface, exchange.ip, &exchange.gateway.settings)?;
-    exchange.origin = admit::check_origin(&interface, &parts.headers)?;
+    admit::check_address(interface, exchange.ip, &gateway.settings)?;
+    exchange.origin = admit::check_origin(interface, &parts.headers)?;
     if parts.method == Method::OPTIONS {
-        return Ok(Found::Ready(preflight(exchange, &interface, &parts.headers)));
+        return Ok(Found::Ready(preflight(exchange, interface, &parts.headers)));
     }
-    route::method(&interface, &parts.method)?;
+    route::method(interface, &parts.method)?;
 
     // authenticate, authorise, limit
     let principal = match test {
@@ -146,12 +139,11 @@ where
     };
     exchange.principal = Some(principal.clone());
     let policies = &generation.snapshot.policies;
-    authorize(&principal, &interface, policies)
-        .map_err(|denial| turned_away(denial, &principal, &interface, policies))?;
-    let granted = generation.rights.of(&principal, &interface, policies)?;
-    exchange.granted.clone_from(&granted);
+    authorize(&principal, interface, policies)
+        .map_err(|denial| turned_away(denial, &principal, interface, policies))?;
+    exchange.granted = generation.rights.of(&principal, interface, policies)?;
     if test.is_none() {
-        limit(exchange, &interface, &principal)?;
+        limit(exchange, interface, &principal)?;
     }
     exchange.passed = true;
 
@@ -161,28 +153,21 @@ where
         exchange.kind = ExecuteKind::Export;
     }
     let deadline = exchange.started + interface.timeout;
-    let settings = &exchange.gateway.settings;
-    let until = deadline.min(Instant::now() + settings.body_timeout);
-    let limits = BodyLimits { max_bytes: settings.max_body_bytes, until };
-    let input = input::read(&interface, segments, query, &parts.headers, body, limits).await?;
+    let until = deadline.min(exchange.started + gateway.settings.body_timeout);
+    let limits = BodyLimits { max_bytes: gateway.settings.max_body_bytes, until };
+    let input = input::read(interface, segments, query, &parts.headers, body, limits).await?;
     let is_recorded = interface.audit != Audit::Off;
-    let params = params::take(&interface, &input).inspect_err(|_| {
-        exchange.params = is_recorded.then(|| params::given(&interface, &input));
+    let params = params::take(interface, &input).inspect_err(|_| {
+        exchange.params = is_recorded.then(|| params::given(interface, &input));
     })?;
-    exchange.secrets = params.secrets(&interface);
-    exchange.params = is_recorded.then(|| params.to_audit(&interface));
-    let scope = scope::bind(&interface, &params, &principal, exchange.ip, exchange.at)?;
+    exchange.secrets = params.secrets(interface);
+    exchange.params = is_recorded.then(|| params.to_audit(interface));
+    let scope = scope::bind(interface, &params, &principal, exchange.ip, exchange.at)?;
 
     // cache, query
-    let runtime = generation.runtime(&interface);
-    let source = runtime.source.clone().ok_or_else(|| {
-        let id = &interface.datasource.spec.id;
-        ApiError::new(Code::InternalError, Message::Internal).because(format!("no datasource {id}"))
-    })?;
-    let message = messages::ok(exchange.language);
-    let layouts = runtime.layouts.clone();
-    let call = Call { interface, source, layouts, scope, granted, format, message, deadline };
-    answer::answer(exchange, call).await.map(|answered| Found::Data(answered, format))
+    answer::answer(exchange, interface, Question { scope, format, deadline })
+        .await
+        .map(|answered| Found::Data(answered, format))
 }
 
 /// Notes whose address it was that nothing answers at, and who called, for as many calls as are recorded.
@@ -192,10 +177,10 @@ async fn missed(
     query: &[(String, String)],
     error: ApiError,
 ) -> ApiError {
-    if error.code != Code::NotFound || !exchange.gateway.misses.take(exchange.at) {
+    if error.code != Code::NotFound || !exchange.gateway().misses.take(exchange.at) {
         return error;
     }
-    let (code, reason) = route::whose(&exchange.generation.snapshot, parts.uri.path(), query);
+    let (code, reason) = route::whose(&exchange.generation().snapshot, parts.uri.path(), query);
     if !code.is_empty() {
         // Whoever still calls what is switched off can be told.
         exchange.principal = authenticate(exchange, &parts.headers).await.ok();
@@ -228,12 +213,12 @@ async fn authenticate(
     exchange: &Exchange,
     headers: &HeaderMap,
 ) -> Result<Arc<Principal>, ApiError> {
-    let generation = &exchange.generation;
+    let generation = exchange.generation();
     let (ip, at, instant) = (exchange.ip, exchange.at, exchange.started);
     let authenticated = generation.authenticator.authenticate(
         credentials(headers),
         &generation.snapshot.policies,
-        &exchange.gateway.attempts,
+        &exchange.gateway().attempts,
         Circumstances { ip, at, instant },
     );
     Ok(authenticated.await?)
@@ -257,15 +242,18 @@ fn limit(
     interface: &Interface,
     principal: &Principal,
 ) -> Result<(), ApiError> {
-    let runtime = exchange.generation.runtime(interface);
+    let runtime = exchange.generation().runtime(interface);
     let Some(limiter) = &runtime.limiter else { return Ok(()) };
-    match limiter.check(principal, exchange.ip) {
+    let checked = limiter.check(principal, exchange.ip);
+    if checked.is_err() {
+        exchange.gateway().observer.report(&Event::RateLimited { interface: &runtime.metrics });
+    }
+    match checked {
         Ok(allowance) => {
             exchange.allowance = Some(allowance);
             Ok(())
         }
         Err(allowance) => {
-            exchange.gateway.observer.report(&Event::RateLimited { interface: &runtime.metrics });
             exchange.allowance = Some(allowance);
             let mut error = ApiError::new(
                 Code::RateLimited,
@@ -293,7 +281,7 @@ fn format(query: &[(String, String)], headers: &HeaderMap) -> Result<Format, Api
 /// The answer to `OPTIONS`.
 fn preflight(exchange: &Exchange, interface: &Interface, headers: &HeaderMap) -> Reply {
     let mut head = respond::base(exchange, StatusCode::NO_CONTENT);
-    head.put("vary", respond::VARIES_BY);
+    head.put_lines(respond::VARY);
     let allowed = route::allowed(interface.method);
     head.put("allow", allowed);
     if let (Some(cors), true) = (&interface.cors, exchange.origin.is_some())

@@ -17,7 +17,8 @@ use crate::observe::event::{CacheState, Event};
 use crate::query::encode::Format;
 
 /// What a cache must look at beside the address; on refusals and 304 too.
-pub const VARIES_BY: &str = "Accept, Accept-Encoding, Accept-Language, Origin";
+pub const VARY: &str = "vary: Accept, Accept-Encoding, Accept-Language, Origin\r\n";
+const NO_SNIFFING: &str = "x-content-type-options: nosniff\r\n";
 /// Headers that the scripts of pages may read, beyond the usual.
 const EXPOSED: &str = "X-Request-Id, X-Definitions-Revision, X-Cache, X-Truncated, Age, ETag, Retry-After, \
     RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset, Deprecation, Sunset, Link, Content-Disposition";
@@ -30,28 +31,30 @@ pub async fn well(
     headers: &HeaderMap,
 ) -> Reply {
     let encoding = if format == Format::Xlsx { None } else { negotiate::encoding(headers) };
-    let (body, etag, truncated) = match answered {
-        Answered::Whole { body, rows, truncated, etag } => {
-            let matched = etag.as_deref().is_some_and(|etag| matches(headers, etag));
-            let (status, body) = if matched { (304, Bytes::new()) } else { (200, body) };
-            let outcome =
-                Outcome { code: Code::Ok, status, rows, bytes: body.len() as u64, error: None };
-            if let Err(error) = exchange.finish(&outcome).await {
-                return unrecorded(exchange, &error.to_string());
-            }
-            if matched {
-                let mut head = fresh(&exchange, StatusCode::NOT_MODIFIED);
-                put_etag(&mut head, etag.as_deref());
-                return Reply::new(head, Body::empty());
-            }
-            (Body::Full(body), etag, truncated)
+    let (body, entry, rows, truncated) = match answered {
+        Answered::Whole { body, rows, truncated } => (body, None, rows, truncated),
+        Answered::Kept(entry) => {
+            let (rows, truncated) = (entry.rows, entry.truncated);
+            (entry.body.clone(), Some(entry), rows, truncated)
         }
         Answered::Parts(running) => return in_parts(exchange, running, format, encoding).await,
     };
-    let (body, encoding) = compress(body, encoding).await;
+    let etag = entry.as_ref().map(|entry| &*entry.etag);
+    let matched = etag.is_some_and(|etag| matches(headers, etag));
+    let (status, bytes) = if matched { (304, 0) } else { (200, body.len() as u64) };
+    let outcome = Outcome { code: Code::Ok, status, rows, bytes, error: None };
+    if let Err(error) = exchange.finish(&outcome).await {
+        return unrecorded(exchange, &error.to_string());
+    }
+    if matched {
+        let mut head = fresh(&exchange, StatusCode::NOT_MODIFIED);
+        put_etag(&mut head, etag);
+        return Reply::new(head, Body::empty());
+    }
+    let (body, encoding) = compress(Body::Full(body), encoding).await;
     let mut head = fresh(&exchange, StatusCode::OK);
     describe(&mut head, &exchange, format, encoding);
-    put_etag(&mut head, etag.as_deref());
+    put_etag(&mut head, etag);
     if truncated {
         head.put("x-truncated", "true");
     }
@@ -84,7 +87,7 @@ async fn in_parts(
 fn describe(head: &mut Head, exchange: &Exchange, format: Format, encoding: Option<Encoding>) {
     head.put("content-type", format.media_type());
     put_encoding(head, encoding);
-    if let (true, Some(interface)) = (format.is_export(), &exchange.interface) {
+    if let (true, Some(interface)) = (format.is_export(), exchange.interface()) {
         let extension = if format == Format::Csv { ".csv\"" } else { ".xlsx\"" };
         head.put_parts(
             "content-disposition",
@@ -120,7 +123,7 @@ fn matches(headers: &HeaderMap, etag: &str) -> bool {
 pub async fn failed(mut exchange: Exchange, error: ApiError) -> Reply {
     if let Some(reason) = error.denial {
         let (request_id, ip) = (exchange.request_id.as_str(), Some(exchange.ip));
-        exchange.gateway.observer.report(&Event::AccessDenied { reason, request_id, ip });
+        exchange.gateway().observer.report(&Event::AccessDenied { reason, request_id, ip });
     }
     let body = Bytes::from(error.to_json(exchange.language).to_string());
     let (bytes, reason) = (body.len() as u64, error.reason());
@@ -149,7 +152,7 @@ fn unrecorded(mut exchange: Exchange, cause: &str) -> Reply {
 fn refusal(exchange: &Exchange, error: &ApiError, body: Bytes) -> Reply {
     let status = StatusCode::from_u16(error.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut head = base(exchange, status);
-    head.put("vary", VARIES_BY);
+    head.put_lines(VARY);
     head.put("content-type", "application/json");
     head.put("cache-control", "no-store");
     if let Some(allow) = error.allow {
@@ -174,8 +177,8 @@ pub fn seconds(duration: std::time::Duration) -> u64 {
 /// The headers of an answer with data: those of all, and how long it may be kept.
 fn fresh(exchange: &Exchange, status: StatusCode) -> Head {
     let mut head = base(exchange, status);
-    head.put("vary", VARIES_BY);
-    let Some(interface) = &exchange.interface else { return head };
+    head.put_lines(VARY);
+    let Some(interface) = exchange.interface() else { return head };
     let (Some(state), Some(policy)) = (exchange.cache, interface.cache) else { return head };
     if state != CacheState::Bypass {
         head.put_number("age", exchange.cache_age_seconds);
@@ -192,17 +195,13 @@ pub fn base(exchange: &Exchange, status: StatusCode) -> Head {
     let at_seconds = u64::try_from(exchange.at.as_second()).unwrap_or_default();
     let mut head = Head::new(status, at_seconds);
     head.put("x-request-id", &exchange.request_id);
-    head.put("x-definitions-revision", &exchange.generation.revision);
-    head.put("x-content-type-options", "nosniff");
+    head.put("x-definitions-revision", &exchange.generation().revision);
+    head.put_lines(NO_SNIFFING);
     if let Some(origin) = &exchange.origin {
         head.put("access-control-allow-origin", origin);
         head.put("access-control-expose-headers", EXPOSED);
-        if exchange
-            .interface
-            .as_ref()
-            .and_then(|i| i.cors.as_ref())
-            .is_some_and(|cors| cors.allow_credentials)
-        {
+        let cors = exchange.interface().and_then(|interface| interface.cors.as_ref());
+        if cors.is_some_and(|cors| cors.allow_credentials) {
             head.put("access-control-allow-credentials", "true");
         }
     }
@@ -211,7 +210,7 @@ pub fn base(exchange: &Exchange, status: StatusCode) -> Head {
         head.put_number("ratelimit-remaining", allowance.remaining);
         head.put_number("ratelimit-reset", seconds(allowance.reset));
     }
-    if let Some(interface) = &exchange.interface {
+    if let Some(interface) = exchange.interface() {
         of_interface(&mut head, exchange, interface);
     }
     head

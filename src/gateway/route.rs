@@ -11,8 +11,8 @@ use crate::query::params::decode;
 
 /// An interface and the values of its path segments.
 #[derive(Debug)]
-pub struct Matched {
-    pub interface: Arc<Interface>,
+pub struct Matched<'a> {
+    pub interface: &'a Arc<Interface>,
     pub segments: Vec<(String, String)>,
 }
 
@@ -20,11 +20,11 @@ pub struct Matched {
 ///
 /// # Errors
 /// Where there is none, or the path is not decodable.
-pub fn find(
-    snapshot: &Snapshot,
+pub fn find<'a>(
+    snapshot: &'a Snapshot,
     path: &str,
     query: &[(String, String)],
-) -> Result<Matched, ApiError> {
+) -> Result<Matched<'a>, ApiError> {
     let nowhere = || ApiError::not_found(Message::NoInterface);
     let found = snapshot.routes.paths.at(path).map_err(|_| nowhere())?;
     let route = &snapshot.routes.entries[*found.value];
@@ -49,7 +49,7 @@ pub fn find(
     for (name, text) in found.params.iter() {
         segments.push((name.to_owned(), decode(text, false)?));
     }
-    Ok(Matched { interface: snapshot.interfaces[index].clone(), segments })
+    Ok(Matched { interface: &snapshot.interfaces[index], segments })
 }
 
 /// The code that an address belongs to, where it does, and why nothing answers there: for the record of a miss.

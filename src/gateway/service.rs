@@ -24,6 +24,7 @@ use tokio::time::timeout;
 use super::Gateway;
 use super::body::unattended;
 use super::connection::{Activity, Answering, Limits, Watch, Watched};
+use super::exchange::Pinned;
 use super::lane;
 use super::leave::{Leave, Phase};
 use super::pipeline::handle;
@@ -255,7 +256,7 @@ impl GatewayService {
             // Boxed, so that a connection between two calls does not keep the room for one.
             Box::pin(async move {
                 let (parts, body) = request.into_parts();
-                let mut reply = handle(&gateway, &parts, body, peer, None).await;
+                let mut reply = handle(&Pinned::new(&gateway), &parts, body, peer, None).await;
                 if parts.version <= Version::HTTP_11 {
                     gateway.leave.tell(&mut reply.head);
                 }

@@ -12,6 +12,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Map, Value, json};
 
 use super::Gateway;
+use super::exchange::Pinned;
 use super::explain::caller;
 use super::pipeline::{TestRun, handle};
 use crate::access::principal::Principal;
@@ -100,9 +101,10 @@ pub async fn try_case(
     // Names that nothing defines are problems at load.
     let principal = caller(generation, test.caller.as_ref(), &test.claims)
         .unwrap_or_else(|| Arc::new(Principal::anonymous()));
-    let run = TestRun { generation: generation.clone(), principal, interface: interface.clone() };
+    let pinned = Arc::new(Pinned { gateway: gateway.clone(), generation: generation.clone() });
+    let run = TestRun { principal, interface: interface.clone() };
     let (parts, body) = request(interface, &test.parameters).into_parts();
-    let reply = handle(gateway, &parts, body, IpAddr::V4(Ipv4Addr::LOCALHOST), Some(&run)).await;
+    let reply = handle(&pinned, &parts, body, IpAddr::V4(Ipv4Addr::LOCALHOST), Some(&run)).await;
     let status = reply.head.status.as_u16();
     let differences = match reply.body.collect().await {
         Ok(body) => {

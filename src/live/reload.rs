@@ -102,6 +102,11 @@ impl Live {
         self.current.load_full()
     }
 
+    /// Whether this is the generation that serves now.
+    pub fn is_current(&self, generation: &Arc<Generation>) -> bool {
+        Arc::ptr_eq(&self.current.load(), generation)
+    }
+
     /// Where the definitions stand.
     pub fn root(&self) -> &Path {
         &self.root

@@ -5,12 +5,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use jiff::Timestamp;
 use parking_lot::Mutex;
 use prometheus::process_collector::ProcessCollector;
 use prometheus::proto::MetricFamily;
-use prometheus::{IntCounter, IntGauge, Registry, TextEncoder};
+use prometheus::{IntCounter, Registry, TextEncoder};
 
 use super::code::Code;
 use super::connections::Connections;
@@ -26,7 +27,8 @@ pub const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
 /// All metrics of the process. Cheap to share: wrap it in an [`Arc`].
 pub struct Metrics {
     registry: Registry,
-    pub(super) in_flight: IntGauge,
+    /// Calls being answered now.
+    pub(super) in_flight: AtomicUsize,
     pub(super) connections: Connections,
     denials: [IntCounter; Denial::COUNT],
     unknown: Arc<InterfaceMetrics>,
@@ -52,8 +54,6 @@ struct ConfigState {
 impl Metrics {
     /// Metrics at zero, in a registry of their own.
     pub fn new() -> Self {
-        let in_flight = IntGauge::new("tidegate_requests_in_flight", "Calls being answered now.")
-            .expect("the name is valid");
         let denials = Denial::ALL.map(|reason| {
             let opts = prometheus::Opts::new(
                 "tidegate_auth_failures_total",
@@ -65,7 +65,6 @@ impl Metrics {
         let registry = Registry::new();
         let register =
             |collector| registry.register(collector).expect("each family is registered once");
-        register(Box::new(in_flight.clone()));
         for denial in &denials {
             register(Box::new(denial.clone()));
         }
@@ -73,7 +72,7 @@ impl Metrics {
         Self {
             connections: Connections::new(&registry),
             registry,
-            in_flight,
+            in_flight: AtomicUsize::new(0),
             denials,
             unknown: Arc::new(InterfaceMetrics::new(UNKNOWN_INTERFACE, UNKNOWN_INTERFACE)),
             interfaces: Mutex::default(),
@@ -151,9 +150,10 @@ impl Metrics {
         config.counts = reload.counts;
     }
 
-    /// Calls being answered now.
-    pub fn in_flight(&self) -> i64 {
-        self.in_flight.get()
+    fn in_flight_family(&self) -> Family {
+        let mut family = Family::gauge("tidegate_requests_in_flight", "Calls being answered now.");
+        family.sample(&[], self.in_flight.load(Relaxed) as f64);
+        family
     }
 
     /// Everything as Prometheus text. Interfaces that were never called have no series.
@@ -163,6 +163,7 @@ impl Metrics {
         let own = own
             .chain(self.datasource_families())
             .chain(self.config_families())
+            .chain([self.in_flight_family()])
             .chain(snapshot.families());
         families.extend(own.filter_map(Family::finish));
         families.extend(key_sets::families(&snapshot.key_sets));

@@ -1,6 +1,7 @@
 //! The observing side: stages report events, and only this module turns them into metrics and log lines.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 pub mod code;
 pub mod connections;
@@ -32,12 +33,6 @@ pub struct Observer {
     metrics: Arc<Metrics>,
 }
 
-/// One call being answered: counted in `tidegate_requests_in_flight` until dropped, however the call ends.
-#[must_use = "the call counts as answered when this is dropped"]
-pub struct InFlight {
-    metrics: Arc<Metrics>,
-}
-
 impl Observer {
     /// An observer that counts into `metrics`.
     pub fn new(metrics: Arc<Metrics>) -> Self {
@@ -49,10 +44,14 @@ impl Observer {
         &self.metrics
     }
 
-    /// A call came in; keep the guard until its answer has left.
-    pub fn request_started(&self) -> InFlight {
-        self.metrics.in_flight.inc();
-        InFlight { metrics: self.metrics.clone() }
+    /// A call came in: how many are being answered now, with this one. It counts until [`Self::request_ended`].
+    pub fn request_started(&self) -> usize {
+        self.metrics.in_flight.fetch_add(1, Relaxed) + 1
+    }
+
+    /// A call has ended, however.
+    pub fn request_ended(&self) {
+        self.metrics.in_flight.fetch_sub(1, Relaxed);
     }
 
     /// Counts and logs one event.
@@ -105,12 +104,6 @@ impl Observer {
                 log_reload(reload);
             }
         }
-    }
-}
-
-impl Drop for InFlight {
-    fn drop(&mut self) {
-        self.metrics.in_flight.dec();
     }
 }
 

@@ -57,6 +57,8 @@ pub struct Encoder {
     layouts: Arc<Layouts>,
     format: Format,
     pub buffer: Vec<u8>,
+    /// Bytes in it that stand before the columns.
+    begin: usize,
     /// Nothing before the columns are known.
     layout: Option<Arc<Layout>>,
     /// Of the summary, in the order of the interface.
@@ -77,6 +79,7 @@ impl Encoder {
             layouts,
             format,
             buffer: Vec::with_capacity(SMALL_ANSWER_BYTES),
+            begin: 0,
             layout: None,
             xlsx: None,
             rows: 0,
@@ -99,6 +102,7 @@ impl Encoder {
     /// # Errors
     /// Where the form cannot hold so many columns.
     pub fn start(&mut self, columns: &[Column]) -> Result<(), EngineError> {
+        self.begin = self.buffer.len();
         let response = &self.interface.response;
         let layout = self.layouts.of(response, columns, self.format.is_export());
         match self.format {
@@ -121,6 +125,15 @@ impl Encoder {
         }
         self.layout = Some(layout);
         Ok(())
+    }
+
+    /// Forgets columns and rows.
+    pub fn rewind(&mut self) {
+        if self.layout.take().is_some() {
+            self.buffer.truncate(self.begin);
+        }
+        let figures = self.interface.response.summary.iter().map(|(_, kind)| Figure::new(*kind));
+        (self.figures, self.xlsx, self.rows) = (figures.collect(), None, 0);
     }
 
     /// Writes one row.

@@ -270,6 +270,8 @@ fn close(
 struct FirstCell(u64);
 
 impl RowSink for FirstCell {
+    const REWINDS: bool = true;
+
     fn columns(&mut self, _: &[Column]) -> Result<(), EngineError> {
         Ok(())
     }
@@ -297,6 +299,8 @@ struct FirstRow {
 }
 
 impl RowSink for FirstRow {
+    const REWINDS: bool = true;
+
     fn columns(&mut self, columns: &[Column]) -> Result<(), EngineError> {
         self.names = columns.iter().map(|column| column.name.clone()).collect();
         self.object = b"{}".to_vec();

@@ -116,6 +116,13 @@ impl AnswerSink {
 }
 
 impl RowSink for AnswerSink {
+    const REWINDS: bool = true;
+
+    fn rewind(&mut self) {
+        self.encoder.rewind();
+        (self.has_more, self.truncated) = (false, false);
+    }
+
     fn columns(&mut self, columns: &[Column]) -> Result<(), EngineError> {
         self.encoder.start(columns)
     }

@@ -25,6 +25,7 @@ use crate::definitions::emit;
 use crate::definitions::interface::without_kind;
 use crate::definitions::snapshot::Interface;
 use crate::definitions::spec::interface::{Caller, Visibility};
+use crate::gateway::exchange::Pinned;
 use crate::gateway::explain;
 use crate::gateway::pipeline::{TestRun, handle};
 use crate::gateway::testing::{request, try_case};
@@ -183,16 +184,16 @@ pub async fn test(
     let (parts, body) = request(&interface, &question.parameters).into_parts();
     let whom = if principal.name.is_empty() { "nobody" } else { &*principal.name };
     let summary = format!("tried {} as {whom}", interface.label());
-    let run = TestRun { generation, principal, interface };
+    let pinned = Arc::new(Pinned { gateway: admin.gateway.clone(), generation });
+    let run = TestRun { principal, interface };
     let started = Instant::now();
-    let reply =
-        handle(&admin.gateway, &parts, body, IpAddr::V4(Ipv4Addr::LOCALHOST), Some(&run)).await;
+    let reply = handle(&pinned, &parts, body, IpAddr::V4(Ipv4Addr::LOCALHOST), Some(&run)).await;
     let answer = reply.into_response();
     let summary = format!("{summary}: {}", answer.status().as_u16());
     let answer = if query.get("detail").is_none_or(|detail| detail != "true") {
         answer.map(axum::body::Body::new)
     } else {
-        detailed(&run, &question.parameters, answer, started).await
+        detailed(&pinned, &run, &question.parameters, answer, started).await
     };
     summarised(answer, summary)
 }
@@ -258,6 +259,7 @@ pub async fn callers(
 
 /// A test run with all that helps to understand it.
 async fn detailed(
+    pinned: &Pinned,
     run: &TestRun,
     parameters: &Map<String, Value>,
     answer: axum::http::Response<crate::gateway::body::Body>,
@@ -279,7 +281,7 @@ async fn detailed(
     let body = body.to_bytes();
     let text = || Value::from(String::from_utf8_lossy(&body));
     let shown = serde_json::from_slice(&body).unwrap_or_else(|_| text());
-    let plan = explain::plan(&run.generation, &run.interface, &run.principal, parameters)
+    let plan = explain::plan(&pinned.generation, &run.interface, &run.principal, parameters)
         .await
         .unwrap_or_default();
     let data = json!({

@@ -15,7 +15,9 @@ use rusqlite::Connection;
 use crate::engines::EngineError;
 
 /// Steps of SQLite's virtual machine between two looks at the clock: some ten microseconds.
-const STEPS_BETWEEN_CHECKS: i32 = 2_000;
+pub const STEPS_BETWEEN_CHECKS: i32 = 2_000;
+/// The same where a thread that has other things to do waits for the end.
+pub const SHORT_STEPS: i32 = 100;
 /// Longest that one piece of work waits for locks that other processes hold on the file.
 const LOCK_WAIT: Duration = Duration::from_secs(2);
 /// Pause between two tries to get a lock.
@@ -25,13 +27,21 @@ const LOCK_PAUSE: Duration = Duration::from_millis(2);
 pub struct Cancel {
     deadline: Instant,
     cancelled: AtomicBool,
+    /// Whether the work may wait, for locks and for readers.
+    may_wait: bool,
     /// The worker, while it sleeps until a reader has taken what is buffered.
     sleeper: Mutex<Option<Thread>>,
 }
 
 impl Cancel {
     pub fn new(deadline: Instant) -> Self {
-        Self { deadline, cancelled: AtomicBool::new(false), sleeper: Mutex::new(None) }
+        let cancelled = AtomicBool::new(false);
+        Self { deadline, cancelled, may_wait: true, sleeper: Mutex::new(None) }
+    }
+
+    /// For work that is done at once or not at all.
+    pub fn at_once(deadline: Instant) -> Self {
+        Self { may_wait: false, ..Self::new(deadline) }
     }
 
     pub fn deadline(&self) -> Instant {
@@ -54,8 +64,11 @@ impl Cancel {
     /// Blocks the thread until `future` is ready.
     ///
     /// # Errors
-    /// [`EngineError::Timeout`] where the work must end before that.
+    /// [`EngineError::Timeout`] where the work must end before that, or must not wait.
     pub fn block_on<F: Future>(&self, future: F) -> Result<F::Output, EngineError> {
+        if !self.may_wait {
+            return Err(EngineError::Timeout);
+        }
         *self.sleeper.lock() = Some(thread::current());
         let waker = Waker::from(Arc::new(Unpark(thread::current())));
         let mut future = pin!(future);
@@ -92,12 +105,12 @@ pub fn during<T>(cancel: &Arc<Cancel>, work: impl FnOnce() -> T) -> T {
     output
 }
 
-/// Makes `connection` obey the work of its thread.
+/// Makes `connection` obey the work of its thread, at which it looks every so many `steps`.
 ///
 /// # Errors
 /// None that is known of: SQLite takes the handlers of an open connection.
-pub fn watch(connection: &Connection) -> rusqlite::Result<()> {
-    connection.progress_handler(STEPS_BETWEEN_CHECKS, Some(is_over))?;
+pub fn watch(connection: &Connection, steps: i32) -> rusqlite::Result<()> {
+    connection.progress_handler(steps, Some(is_over))?;
     connection.busy_handler(Some(wait_for_lock))
 }
 
@@ -111,7 +124,7 @@ fn wait_for_lock(_tries: i32) -> bool {
     let goes_on = CURRENT.with_borrow_mut(|current| match current {
         Some((cancel, since)) => {
             let since = since.get_or_insert_with(Instant::now);
-            !cancel.is_over() && since.elapsed() < LOCK_WAIT
+            cancel.may_wait && !cancel.is_over() && since.elapsed() < LOCK_WAIT
         }
         None => false,
     });

@@ -7,6 +7,7 @@ mod error;
 mod guard;
 mod hmac;
 mod init;
+mod inline;
 mod pool;
 mod session;
 mod task;
@@ -15,6 +16,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use self::cancel::Cancel;
+use self::inline::Inline;
 use self::pool::Pool;
 use self::session::Session;
 use super::{
@@ -24,6 +26,7 @@ use super::{
 /// A SQLite database. Does nothing until it is used; its threads end when it is dropped.
 pub struct Sqlite {
     config: Arc<EngineConfig>,
+    inline: Arc<Inline>,
     pool: Pool,
 }
 
@@ -31,7 +34,10 @@ impl Sqlite {
     /// An engine over `config.path`, with up to `config.pool.max_connections` threads. Touches neither file nor thread.
     pub fn new(config: EngineConfig) -> Self {
         let config = Arc::new(config);
-        Self { pool: Pool::new(Arc::clone(&config)), config }
+        let open = Arc::default();
+        let inline = Arc::new(Inline::new(&config, &open));
+        let pool = Pool::new(config.clone(), open, inline.clone());
+        Self { config, inline, pool }
     }
 
     /// Creates the database from `config.init` where it does not exist, and waits for it. Queries do the same when
@@ -45,7 +51,10 @@ impl Sqlite {
 }
 
 impl Engine for Sqlite {
-    async fn run<S: RowSink>(&self, query: Query, sink: S) -> (S, Result<Done, EngineError>) {
+    async fn run<S: RowSink>(&self, query: Query, mut sink: S) -> (S, Result<Done, EngineError>) {
+        if let Some(result) = self.inline.run(&self.pool, &query, &mut sink) {
+            return (sink, result);
+        }
         let deadline = query.deadline;
         let ((_, sink), result) = task::run(&self.pool, (query, sink), deadline, run_query).await;
         (sink, result)

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
+use super::inline::Inline;
 use super::session::Session;
 use crate::engines::{EngineConfig, EngineError, PoolStats};
 
@@ -45,6 +46,8 @@ struct Shared {
     base: usize,
     /// Open connections.
     open: Arc<AtomicUsize>,
+    /// Whose unused connections a worker closes that has nothing to do.
+    inline: Arc<Inline>,
     state: Mutex<State>,
     /// Idle workers wait here for the queue.
     wake: Condvar,
@@ -57,6 +60,8 @@ struct State {
     queue: VecDeque<Arc<dyn Job>>,
     running: Vec<Running>,
     threads: usize,
+    /// Connections that are lent to whoever runs short statements without a worker.
+    lent: usize,
     idle: usize,
     /// Workers that have nothing to do and do not sleep yet.
     looking: usize,
@@ -77,15 +82,16 @@ impl State {
 }
 
 impl Pool {
-    /// A pool without threads; they start with the work.
-    pub fn new(config: Arc<EngineConfig>) -> Self {
+    /// A pool without threads; they start with the work. `open` counts its connections and those of `inline`.
+    pub fn new(config: Arc<EngineConfig>, open: Arc<AtomicUsize>, inline: Arc<Inline>) -> Self {
         let max = usize::try_from(config.pool.max_connections).unwrap_or(usize::MAX).max(1);
         let processors = thread::available_parallelism().map_or(1, usize::from);
         let shared = Shared {
             config,
             max,
             base: processors.min(max),
-            open: Arc::default(),
+            open,
+            inline,
             state: Mutex::default(),
             wake: Condvar::new(),
             queued: AtomicUsize::new(0),
@@ -111,6 +117,14 @@ impl Pool {
             return Err(EngineError::Unavailable("no thread can be started".to_owned()));
         }
         Ok(())
+    }
+
+    /// Lends one of the connections, if no worker has it.
+    pub fn lend(&self) -> bool {
+        let mut state = self.shared.state.lock();
+        let is_there = state.threads + state.lent < self.shared.max;
+        state.lent += usize::from(is_there);
+        is_there
     }
 
     /// Takes a job back out of the queue.
@@ -156,7 +170,12 @@ impl Shared {
         }
         if state.idle > 0 {
             self.wake.notify_one();
-        } else if state.threads < self.max {
+            return;
+        }
+        if state.threads + state.lent >= self.max && self.inline.give_way() {
+            state.lent -= 1;
+        }
+        if state.threads + state.lent < self.max {
             state.last_worker = state.last_worker.wrapping_add(1);
             let worker = state.last_worker;
             let shared = Arc::clone(self);
@@ -207,7 +226,13 @@ impl Shared {
                 return Some(job);
             }
             if bored {
-                break;
+                let (closed, is_lent) = self.inline.close_idle();
+                state.lent -= closed;
+                // The last worker stays for as long as there are lent connections to look after.
+                if state.threads > 1 || !is_lent {
+                    break;
+                }
+                bored = false;
             }
             if !has_looked {
                 has_looked = true;

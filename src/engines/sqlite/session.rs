@@ -51,7 +51,7 @@ impl Session {
     ) -> Result<T, EngineError> {
         let connection = match self.connection.take() {
             Some(connection) => connection,
-            None => self.connect(cancel)?,
+            None => self.connect(cancel, cancel::STEPS_BETWEEN_CHECKS)?,
         };
         let connection = self.connection.insert(connection);
         let result = work(connection, &mut self.known);
@@ -70,9 +70,28 @@ impl Session {
         }
     }
 
-    fn connect(&self, cancel: &Cancel) -> Result<Connection, EngineError> {
+    /// Opens the connection, which looks every so many `steps` whether its work must end.
+    ///
+    /// # Errors
+    /// Where that fails.
+    pub fn open(&mut self, cancel: &Cancel, steps: i32) -> Result<(), EngineError> {
+        self.connection = Some(self.connect(cancel, steps)?);
+        Ok(())
+    }
+
+    /// Whether there is a connection.
+    pub fn is_open(&self) -> bool {
+        self.connection.is_some()
+    }
+
+    /// What counts the open connections.
+    pub fn counter(&self) -> Arc<AtomicUsize> {
+        self.open.clone()
+    }
+
+    fn connect(&self, cancel: &Cancel, steps: i32) -> Result<Connection, EngineError> {
         init::ensure(&self.config, Some(cancel.deadline()))?;
-        let connection = connect(&self.config).map_err(error::of)?;
+        let connection = connect(&self.config, steps).map_err(error::of)?;
         self.open.fetch_add(1, Ordering::Relaxed);
         Ok(connection)
     }
@@ -85,7 +104,7 @@ impl Drop for Session {
 }
 
 /// Opens the file, which must exist, with everything off that a query has no use for.
-fn connect(config: &EngineConfig) -> rusqlite::Result<Connection> {
+fn connect(config: &EngineConfig, steps: i32) -> rusqlite::Result<Connection> {
     let access = if config.read_only {
         OpenFlags::SQLITE_OPEN_READ_ONLY
     } else {
@@ -94,7 +113,7 @@ fn connect(config: &EngineConfig) -> rusqlite::Result<Connection> {
     let flags = access | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_EXRESCODE;
     let connection = Connection::open_with_flags(&config.path, flags)?;
     // First of all, because even a setting may have to wait for a lock.
-    cancel::watch(&connection)?;
+    cancel::watch(&connection, steps)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
     // "misspelt" is an unknown column, not a text.

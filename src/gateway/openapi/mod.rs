@@ -60,8 +60,8 @@ pub async fn answer(
 }
 
 fn document(exchange: &Exchange, principal: &Arc<Principal>) -> Value {
-    let snapshot = &exchange.generation.snapshot;
-    let rights = &exchange.generation.rights;
+    let snapshot = &exchange.generation().snapshot;
+    let rights = &exchange.generation().rights;
     let may_call = |interface: &Interface| {
         authorize(principal, interface, &snapshot.policies).is_ok()
             && rights.of(principal, interface, &snapshot.policies).is_ok()
@@ -86,7 +86,7 @@ fn document(exchange: &Exchange, principal: &Arc<Principal>) -> Value {
         "openapi": "3.1.0",
         "info": {
             "title": "Tidegate data API",
-            "version": &*exchange.generation.revision,
+            "version": &*exchange.generation().revision,
             "description": ABOUT,
         },
         "servers": [{ "url": "/" }],

@@ -15,8 +15,7 @@ use tidegate::access::authenticate::{Circumstances, Credentials};
 use tidegate::access::authorize::authorize;
 use tidegate::access::mask_key::MaskKey;
 use tidegate::definitions::snapshot::Interface;
-use tidegate::gateway::calls::Calls;
-use tidegate::gateway::exchange::{Exchange, Outcome};
+use tidegate::gateway::exchange::{Exchange, Outcome, Pinned};
 use tidegate::gateway::leave::Leave;
 use tidegate::gateway::misses::Misses;
 use tidegate::gateway::pipeline::handle;
@@ -53,7 +52,6 @@ pub fn print(root: &str, targets: &[String]) {
         audit: None,
         attempts: Attempts::new(0),
         leave: Leave::default(),
-        calls: Calls::new(GatewaySettings::default().max_in_flight),
         misses: Misses::default(),
         settings: GatewaySettings::default(),
     });
@@ -90,11 +88,12 @@ fn time(mut work: impl FnMut()) -> f64 {
 
 async fn measure(gateway: Arc<Gateway>, target: String) -> String {
     let (parts, _) = request(&target).into_parts();
-    let generation = gateway.live.current();
+    let pinned = Pinned::new(&gateway);
+    let generation = &pinned.generation;
     let policies = &generation.snapshot.policies;
     let pairs = parse_query(parts.uri.query().unwrap_or_default()).expect("a query");
     let found = route::find(&generation.snapshot, parts.uri.path(), &pairs).expect("an interface");
-    let interface: Arc<Interface> = found.interface;
+    let interface: &Arc<Interface> = found.interface;
     let (at, instant) = (Timestamp::now(), Instant::now());
     let circumstances = Circumstances { ip: IP, at, instant };
     let authenticate = || {
@@ -108,13 +107,13 @@ async fn measure(gateway: Arc<Gateway>, target: String) -> String {
     let taken = input::BodyLimits { max_bytes: 0, until: instant };
     let read = || {
         let body = Full::new(Bytes::new());
-        let input = input::read(&interface, Vec::new(), pairs.clone(), &parts.headers, body, taken);
+        let input = input::read(interface, Vec::new(), pairs.clone(), &parts.headers, body, taken);
         futures::executor::block_on(input).expect("parameters")
     };
-    let begin = || Exchange::begin(&gateway, &parts.method, parts.uri.path(), &parts.headers, IP);
+    let begin = || Exchange::begin(&pinned, &parts.method, parts.uri.path(), &parts.headers, IP);
     let outcome = Outcome { code: Code::Ok, status: 200, rows: 1, bytes: 300, error: None };
     let finished = |mut exchange: Exchange| {
-        exchange.interface = Some(interface.clone());
+        exchange.index = Some(interface.index);
         exchange.principal = Some(principal.clone());
         exchange.report(&outcome);
         exchange
@@ -135,16 +134,16 @@ async fn measure(gateway: Arc<Gateway>, target: String) -> String {
             "admit",
             time(|| {
                 let _ = black_box(admit::check_framing(&parts));
-                let _ = black_box(admit::check_address(&interface, IP, &gateway.settings));
-                let _ = black_box(admit::check_origin(&interface, &parts.headers));
+                let _ = black_box(admit::check_address(interface, IP, &gateway.settings));
+                let _ = black_box(admit::check_origin(interface, &parts.headers));
             }),
         ),
         ("authenticate", time(|| drop(black_box(authenticate())))),
         (
             "authorise",
             time(|| {
-                let _ = black_box(authorize(&principal, &interface, policies));
-                let _ = black_box(generation.rights.of(&principal, &interface, policies));
+                let _ = black_box(authorize(&principal, interface, policies));
+                let _ = black_box(generation.rights.of(&principal, interface, policies));
             }),
         ),
         (
@@ -166,8 +165,8 @@ async fn measure(gateway: Arc<Gateway>, target: String) -> String {
             "params",
             time(|| {
                 let input = read();
-                let params = params::take(&interface, &input).expect("parameters");
-                let _ = black_box(scope::bind(&interface, &params, &principal, IP, at));
+                let params = params::take(interface, &input).expect("parameters");
+                let _ = black_box(scope::bind(interface, &params, &principal, IP, at));
             }),
         ),
         (
@@ -177,7 +176,7 @@ async fn measure(gateway: Arc<Gateway>, target: String) -> String {
             }),
         ),
     ];
-    let whole = whole(&gateway, &target).await;
+    let whole = whole(&pinned, &target).await;
     let sum: f64 = stages.iter().map(|(_, ns)| ns).sum();
     let rest = [("cache, query and rest", (whole - sum).max(0.0)), ("all", whole)];
     let lines = stages.into_iter().chain(rest);
@@ -185,14 +184,14 @@ async fn measure(gateway: Arc<Gateway>, target: String) -> String {
 }
 
 /// Nanoseconds of the whole path, one call after the other.
-async fn whole(gateway: &Arc<Gateway>, target: &str) -> f64 {
+async fn whole(pinned: &Arc<Pinned>, target: &str) -> f64 {
     let mut best = f64::MAX;
     for _ in 0..ROUNDS {
         let (started, mut runs) = (Instant::now(), 0_u32);
         while started.elapsed() < ROUND {
             for _ in 0..BATCH {
                 let (parts, body) = request(target).into_parts();
-                let reply = handle(gateway, &parts, body, IP, None).await;
+                let reply = handle(pinned, &parts, body, IP, None).await;
                 assert!(reply.head.status.is_success(), "{}", reply.head.status);
                 black_box(reply.body.collect().await.expect("a whole answer"));
             }

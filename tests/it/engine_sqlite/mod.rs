@@ -3,5 +3,6 @@
 mod demo;
 mod ending;
 mod file;
+mod inline;
 mod support;
 mod values;
