@@ -17,6 +17,7 @@ use crate::definitions::spec::interface::ValidateResponse;
 use crate::engines::registry::Source;
 use crate::engines::{Cell, Column, EngineError, Flow, Query, Row, RowSink};
 use crate::sql::bind::Bind;
+use crate::sql::template::Template;
 
 /// Characters of a difference that are kept.
 const MAX_MISMATCH_CHARS: usize = 500;
@@ -142,13 +143,17 @@ async fn run(call: &Call, overflow: Overflow) -> Result<Answer, (bool, Failure)>
     let late = |failure| (committed, failure);
     let total = match (page, count) {
         (Some(page), Some(count)) if call.format == Format::Json => {
-            let counted = total(call, page, &sink, count).await;
+            // Boxed, as the totals below: a future is moved with the room for everything it may wait for.
+            let counted = Box::pin(total(call, page, &sink, count)).await;
             Some(counted.map_err(|error| late(blame.blame(error, call)))?)
         }
         _ => None,
     };
     if call.format == Format::Json {
-        let totals = totals(call).await.map_err(late)?;
+        let totals = match &call.interface.query.total {
+            Some(template) => Some(Box::pin(totals(call, template)).await.map_err(late)?),
+            None => None,
+        };
         close(&mut sink, done.affected_rows, page, total, totals.as_deref());
     }
     sink.encoder.finish().map_err(|error| late(error.into()))?;
@@ -197,13 +202,12 @@ async fn total(
     Ok(sink.0)
 }
 
-/// The totals row as a JSON object, where the interface has one.
-async fn totals(call: &Call) -> Result<Option<Vec<u8>>, Failure> {
-    let Some(template) = &call.interface.query.total else { return Ok(None) };
+/// The totals row as a JSON object.
+async fn totals(call: &Call, template: &Template) -> Result<Vec<u8>, Failure> {
     let Prepared { query, blame, .. } = prepare(call, template).await?;
     let (sink, done) = call.source.run(query, FirstRow::default()).await;
     match done {
-        Ok(_) => Ok(Some(sink.object)),
+        Ok(_) => Ok(sink.object),
         Err(error) => Err(blame.blame(error, call)),
     }
 }

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
@@ -27,8 +27,8 @@ const LOCK_PAUSE: Duration = Duration::from_millis(2);
 pub struct Cancel {
     deadline: Instant,
     cancelled: AtomicBool,
-    /// Whether the work may wait, for locks and for readers.
-    may_wait: bool,
+    /// For work that may wait for nothing, neither locks nor readers: how often it may still be looked at before it is over.
+    looks_left: Option<AtomicU32>,
     /// The worker, while it sleeps until a reader has taken what is buffered.
     sleeper: Mutex<Option<Thread>>,
 }
@@ -36,12 +36,25 @@ pub struct Cancel {
 impl Cancel {
     pub fn new(deadline: Instant) -> Self {
         let cancelled = AtomicBool::new(false);
-        Self { deadline, cancelled, may_wait: true, sleeper: Mutex::new(None) }
+        Self { deadline, cancelled, looks_left: None, sleeper: Mutex::new(None) }
     }
 
-    /// For work that is done at once or not at all.
-    pub fn at_once(deadline: Instant) -> Self {
-        Self { may_wait: false, ..Self::new(deadline) }
+    /// For work that is done at once, within so many looks at it, or not at all.
+    pub fn at_once(deadline: Instant, looks: u32) -> Self {
+        Self { looks_left: Some(AtomicU32::new(looks)), ..Self::new(deadline) }
+    }
+
+    /// Whether it took more than it was given.
+    pub fn is_used_up(&self) -> bool {
+        self.looks_left.as_ref().is_some_and(|left| left.load(Ordering::Relaxed) == 0)
+    }
+
+    fn look(&self) -> bool {
+        let less = |left: u32| left.checked_sub(1);
+        let is_used_up = self.looks_left.as_ref().is_some_and(|left| {
+            left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_err()
+        });
+        is_used_up || self.is_over()
     }
 
     pub fn deadline(&self) -> Instant {
@@ -66,7 +79,7 @@ impl Cancel {
     /// # Errors
     /// [`EngineError::Timeout`] where the work must end before that, or must not wait.
     pub fn block_on<F: Future>(&self, future: F) -> Result<F::Output, EngineError> {
-        if !self.may_wait {
+        if self.looks_left.is_some() {
             return Err(EngineError::Timeout);
         }
         *self.sleeper.lock() = Some(thread::current());
@@ -115,7 +128,7 @@ pub fn watch(connection: &Connection, steps: i32) -> rusqlite::Result<()> {
 }
 
 fn is_over() -> bool {
-    CURRENT.with_borrow(|current| current.as_ref().is_some_and(|(cancel, _)| cancel.is_over()))
+    CURRENT.with_borrow(|current| current.as_ref().is_some_and(|(cancel, _)| cancel.look()))
 }
 
 /// SQLite calls this again and again until the lock is free or the answer is no; then it may well try from the start, so
@@ -124,7 +137,7 @@ fn wait_for_lock(_tries: i32) -> bool {
     let goes_on = CURRENT.with_borrow_mut(|current| match current {
         Some((cancel, since)) => {
             let since = since.get_or_insert_with(Instant::now);
-            cancel.may_wait && !cancel.is_over() && since.elapsed() < LOCK_WAIT
+            cancel.looks_left.is_none() && !cancel.is_over() && since.elapsed() < LOCK_WAIT
         }
         None => false,
     });

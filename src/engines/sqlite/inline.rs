@@ -16,10 +16,14 @@ use super::pool::{Job, Pool};
 use super::session::{self, Session};
 use crate::engines::{Done, EngineConfig, EngineError, Query, RowSink};
 
-/// The longest that a statement holds up the thread that asks for it.
-const SHORT: Duration = Duration::from_millis(1);
-/// How long a statement that was not short is left to the workers.
+/// Looks at a short statement, each after [`cancel::SHORT_STEPS`], before it is none: about half a millisecond. A clock would
+/// also count the time in which the thread did not run.
+const SHORT_LOOKS: u32 = 100;
+/// The longest that a statement holds up the thread that asks for it, where it waits for the disk.
+const LONGEST: Duration = Duration::from_millis(10);
+/// How long a statement that was not short is left to the workers, and one that something else came between.
 const LONG_FOR: Duration = Duration::from_mins(1);
+const PAUSE: Duration = Duration::from_secs(1);
 /// Statements of which that is known; beyond it they are tried again.
 const MAX_LONG: usize = 256;
 /// Longest time to open a connection.
@@ -48,7 +52,7 @@ struct State {
     /// When a connection may be opened; nothing while one is, or where there shall be none.
     open_from: Option<Instant>,
     used: Instant,
-    /// Statements that were not short, and until when they are left to the workers.
+    /// Statements that were given up, and until when they are left to the workers.
     long: HashMap<Arc<str>, Instant, ahash::RandomState>,
 }
 
@@ -104,7 +108,7 @@ impl Inline {
             return None;
         }
         state.used = now;
-        let cancel = Arc::new(Cancel::at_once(query.deadline.min(now + SHORT)));
+        let cancel = Arc::new(Cancel::at_once(query.deadline.min(now + LONGEST), SHORT_LOOKS));
         let run = || {
             state.session.with_connection(&cancel, |connection, known| {
                 session::run(connection, query, sink, known, &cancel)
@@ -121,7 +125,8 @@ impl Inline {
         if state.long.len() >= MAX_LONG {
             state.long.clear();
         }
-        state.long.insert(query.sql.clone(), now + LONG_FOR);
+        let pause = if cancel.is_used_up() { LONG_FOR } else { PAUSE };
+        state.long.insert(query.sql.clone(), now + pause);
         sink.rewind();
         None
     }
