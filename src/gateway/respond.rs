@@ -230,7 +230,7 @@ fn of_interface(headers: &mut HeaderMap, exchange: &Exchange, interface: &Interf
         if let Some(sunset) = &deprecation.sunset {
             insert(headers, HeaderName::from_static("sunset"), sunset);
         }
-        if let Some((path, version)) = &deprecation.successor {
+        if let Some((path, version)) = &interface.successor {
             // A pattern with segments is no address; a version at the same path is where this call went.
             let path = if *path == interface.path { &exchange.path } else { path };
             insert(
