@@ -3,10 +3,10 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::compile::Sources;
 use super::grant::Grant;
 use super::problem::{Place, Problem, ProblemCode};
 use super::snapshot::{Entry, Interface, KnownReads, Policies, Role};
+use super::sources::Sources;
 use crate::sql::relation::Relation;
 use crate::sql::statement::Ungoverned;
 use crate::sql::template::Template;

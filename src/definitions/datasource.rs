@@ -4,17 +4,18 @@ use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
-use super::compile::{Source, Sources};
 use super::document::Document;
 use super::problem::{Problem, ProblemCode};
-use super::snapshot::Datasource;
+use super::snapshot::{Datasource, Snapshot};
+use super::sources::{Source, Sources};
 use super::spec::Secret;
 use super::spec::datasource::EngineKind;
 use crate::sql::dialect::Dialect;
 
-/// Compiles the datasources of a tree.
+/// Compiles the datasources of a tree; those that are as they were `before` are taken over.
 pub fn compile(
     sources: &Sources,
+    before: Option<&Snapshot>,
     problems: &mut Vec<Problem>,
 ) -> BTreeMap<String, Arc<Datasource>> {
     let mut found = BTreeMap::new();
@@ -93,7 +94,10 @@ pub fn compile(
             fingerprint: hasher.finish(),
             place: document.place(""),
         };
-        found.insert(spec.id.clone(), Arc::new(datasource));
+        let same = before
+            .and_then(|before| before.datasources.get(&spec.id))
+            .filter(|same| ***same == datasource);
+        found.insert(spec.id.clone(), same.cloned().unwrap_or_else(|| Arc::new(datasource)));
     }
     found
 }

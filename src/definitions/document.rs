@@ -7,7 +7,7 @@ use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 use serde_saphyr::{Budget, DuplicateKeyPolicy, Location, MergeKeyPolicy, Options, Spanned};
 
-use super::problem::{Place, Problem, ProblemCode};
+use super::problem::{Place, Problem, ProblemCode, Spot};
 
 /// How deep a document may nest.
 const MAX_DEPTH: usize = 64;
@@ -100,14 +100,17 @@ pub struct Document {
 impl Document {
     /// Where the value at a JSON pointer stands, or the nearest thing around it that is there.
     pub fn place(&self, pointer: &str) -> Place {
+        self.spot(pointer).within(&self.file)
+    }
+
+    /// The same without its file.
+    pub fn spot(&self, pointer: &str) -> Spot {
         let mut node = &self.root;
-        let mut place = (node.line, node.column);
         for step in pointer.split('/').skip(1) {
             let Some(next) = node.child(step) else { break };
             node = next;
-            place = (node.line, node.column);
         }
-        Place { file: self.file.clone(), line: place.0, column: place.1 }
+        Spot { line: node.line, column: node.column }
     }
 
     /// Where the key of the value at a JSON pointer stands.

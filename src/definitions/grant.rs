@@ -6,11 +6,11 @@ use std::sync::Arc;
 use globset::{Glob, GlobBuilder, GlobMatcher};
 use serde_json::{Map, Value, json};
 
-use super::compile::Source;
 use super::document::Document;
 use super::mask::{self, NoMask, Written};
 use super::problem::{Place, Problem, ProblemCode};
 use super::snapshot::Datasource;
+use super::sources::Source;
 use super::spec::role::{Columns, DataGrant, Role};
 use crate::sql::dialect::Dialect;
 use crate::sql::fragment::{Fragment, Reference};

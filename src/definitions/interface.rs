@@ -1,4 +1,5 @@
-//! Compiles one interface.
+//! Compiles one interface by itself: what comes out depends on its document, the file of its query and its datasource, on
+//! nothing else of the tree (see `kept.rs`).
 
 use std::collections::{BTreeMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -10,12 +11,13 @@ use jiff::civil::Date;
 use regex::Regex;
 use serde_json::{Map, Value};
 
-use super::compile::{Source, Sources, dangling};
 use super::document::Document;
 use super::load::Tree;
-use super::problem::{Problem, ProblemCode};
+use super::mention::Outline;
+use super::problem::{Problem, ProblemCode, dangling};
 use super::schema::Kind;
-use super::snapshot::{CachePolicy, Caps, Cors, Datasource, Deprecation, Interface, RateLimit};
+use super::snapshot::{CachePolicy, Caps, Cors, Datasource, Definition, Deprecation, RateLimit};
+use super::sources::{Source, Sources};
 use super::spec::interface::{self as spec, Location, Status, Visibility};
 use super::{parameter, query, response};
 
@@ -50,9 +52,10 @@ impl Reporter<'_> {
 /// Compiles an interface; `None` where its problems leave nothing to run.
 pub fn compile(
     source: &Source<spec::Interface>,
+    outline: &Outline,
     context: &Context<'_>,
     problems: &mut Vec<Problem>,
-) -> Option<Interface> {
+) -> Option<Definition> {
     let Source { spec, document } = source;
     let before = problems.len();
     let report = &mut Reporter { document, problems };
@@ -63,13 +66,8 @@ pub fn compile(
     let datasource = context.datasources.get(&spec.datasource_id);
     if datasource.is_none() && !context.sources.may_exist(Kind::Datasource, &spec.datasource_id) {
         let known = context.datasources.keys().map(String::as_str);
-        report.problems.push(dangling(
-            document,
-            "/datasource_id",
-            "datasource",
-            &spec.datasource_id,
-            known,
-        ));
+        let place = document.place("/datasource_id");
+        report.problems.push(dangling(place, "datasource", &spec.datasource_id, known));
     }
     let path = path(spec, report);
     access(spec, report);
@@ -91,9 +89,7 @@ pub fn compile(
     (json.to_string(), datasource.fingerprint).hash(&mut hasher);
     query.hash_source(spec, context.tree, document, &mut hasher);
     let metrics = spec.metrics.as_ref();
-    Some(Interface {
-        // Its place among all, once it is known which of them compile.
-        index: 0,
+    Some(Definition {
         code: spec.code.clone(),
         version,
         name: spec.name.clone(),
@@ -129,6 +125,7 @@ pub fn compile(
         tests: spec.tests.clone(),
         fingerprint: hasher.finish(),
         place: document.place("/code"),
+        outline: outline.clone(),
         source: json,
     })
 }
@@ -277,7 +274,6 @@ fn deprecation(spec: &spec::Interface, report: &mut Reporter<'_>) -> Option<Depr
     Some(Deprecation {
         since: format!("@{}", since.map_or(0, |at| at.timestamp().as_second())),
         sunset: sunset.map(|at| at.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()),
-        successor: None,
     })
 }
 

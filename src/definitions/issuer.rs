@@ -6,12 +6,12 @@ use serde::Deserialize;
 use serde_json::Value;
 use url::{Host, Url};
 
-use super::compile::{Source, Sources, dangling};
 use super::document::Document;
 use super::load::Tree;
-use super::problem::{Problem, ProblemCode};
+use super::problem::{Problem, ProblemCode, dangling};
 use super::schema::Kind;
 use super::snapshot::{Issuer, IssuerKeys, JwksUrl};
+use super::sources::{Source, Sources};
 use super::spec::jwt_issuer::{JwtIssuer, Keys, MappedRoles};
 
 /// A JSON Web Key Set, its keys as they stand: one of a kind that is not known must not spoil the others.
@@ -75,7 +75,7 @@ fn mapped(
             None if sources.may_exist(Kind::Role, name) => {}
             None => {
                 let known = role_ids.keys().map(String::as_str);
-                problems.push(dangling(document, &pointer, "role", name, known));
+                problems.push(dangling(document.place(&pointer), "role", name, known));
             }
         }
     }

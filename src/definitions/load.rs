@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -28,11 +29,14 @@ const RETRY_DELAY: Duration = Duration::from_millis(30);
 /// How long an empty file is taken for one that is being written; less than all tries take.
 const EMPTY_FOR: Duration = Duration::from_millis(500);
 
+/// Texts by path relative to the root, with `/`.
+pub type Files = BTreeMap<String, String>;
+
 /// The files of a definitions directory at one moment.
 #[derive(Clone, Debug, Default)]
 pub struct Tree {
-    /// Path relative to the root, with `/`, to text.
-    pub files: BTreeMap<String, String>,
+    /// Shared with what is made of them.
+    pub files: Arc<Files>,
     /// What could not be read.
     pub problems: Vec<Problem>,
     /// SHA-256 over paths and texts, and over what could not be read, in hexadecimal digits.
@@ -55,14 +59,14 @@ impl Tree {
 
     /// A tree of given files, as [`load`] would make of them.
     pub fn from_files(files: impl IntoIterator<Item = (String, String)>) -> Self {
-        let mut tree = Self { files: files.into_iter().collect(), ..Self::default() };
+        let mut tree = Self { files: Arc::new(files.into_iter().collect()), ..Self::default() };
         tree.seal(None);
         tree
     }
 
     fn seal(&mut self, commit: Option<String>) {
         let mut hash = Sha256::new();
-        for (path, text) in &self.files {
+        for (path, text) in self.files.iter() {
             hash.update((path.len() as u64).to_le_bytes());
             hash.update(path);
             hash.update((text.len() as u64).to_le_bytes());
@@ -91,40 +95,53 @@ pub fn hex(bytes: &[u8]) -> String {
 
 /// Reads the YAML, SQL and JSON files below the folders of `root`.
 pub fn load(root: &Path) -> Tree {
-    let mut tree = Tree::default();
-    let paths = paths(root, &mut tree.problems);
+    load_with(root, Share::Half)
+}
+
+fn load_with(root: &Path, share: Share) -> Tree {
+    let mut problems = Vec::new();
+    let paths = paths(root, &mut problems);
+    read_all(root, &paths, problems, share)
+}
+
+/// Reads these files; `problems` are what was found already.
+fn read_all(root: &Path, paths: &[PathBuf], problems: Vec<Problem>, share: Share) -> Tree {
+    let mut tree = Tree { problems, ..Tree::default() };
     let bytes = AtomicU64::new(0);
-    let texts = parallel::map(&paths, Share::Half, |path| {
+    let texts = parallel::map(paths, share, |path| {
         let text = read(path, MAX_TREE_BYTES.saturating_sub(bytes.load(Relaxed)));
         bytes.fetch_add(text.as_ref().map_or(0, |text| text.len() as u64), Relaxed);
         text
     });
+    let mut files = Files::new();
     for (path, text) in paths.iter().zip(texts) {
         let name = relative(root, path);
         match text {
-            Ok(text) => drop(tree.files.insert(name, text)),
+            Ok(text) => drop(files.insert(name, text)),
             Err(reason) => tree.problems.push(unreadable(name, &reason)),
         }
     }
+    tree.files = Arc::new(files);
     tree.seal(commit(root));
     tree
 }
 
 /// Reads the tree while nobody writes to it: once more where a file changed meanwhile, git is at work, or a file has been empty
 /// for no time, so that half of two versions is not taken for one. After some tries it takes what is there.
-pub fn load_settled(root: &Path) -> Tree {
+pub fn load_settled(root: &Path, share: Share) -> Tree {
     let is_locked = || git_dir(root).is_some_and(|git| git.join("index.lock").exists());
     for _ in 1..MAX_TRIES {
         let before = Look::at(root);
         if !is_locked() && !before.is_being_written {
-            let tree = load(root);
+            // Where the second look finds the same, nothing has come or gone in between either.
+            let tree = read_all(root, &before.paths, before.problems, share);
             if stamp(root) == before.stamp && !is_locked() {
                 return tree;
             }
         }
         std::thread::sleep(RETRY_DELAY);
     }
-    load(root)
+    load_with(root, share)
 }
 
 /// A cheap mark of the tree and its commit: paths, sizes, times and identities of its files. Differs when the tree may have changed.
@@ -137,6 +154,9 @@ struct Look {
     stamp: u64,
     /// A file is empty and was written to a moment ago: who writes in place first makes it empty.
     is_being_written: bool,
+    paths: Vec<PathBuf>,
+    /// What cannot even be looked at.
+    problems: Vec<Problem>,
 }
 
 impl Look {
@@ -148,16 +168,16 @@ impl Look {
         let mut problems = Vec::new();
         let paths = paths(root, &mut problems);
         problems.iter().for_each(|problem| problem.place.file.hash(&mut hasher));
-        for path in paths {
+        for path in &paths {
             path.as_os_str().hash(&mut hasher);
-            let Ok(meta) = fs::metadata(&path) else { continue };
+            let Ok(meta) = fs::metadata(path) else { continue };
             let modified = meta.modified().ok();
             let since = modified.and_then(|at| at.duration_since(UNIX_EPOCH).ok());
             (meta.len(), since, meta.ino(), meta.ctime_nsec()).hash(&mut hasher);
             let age = || modified.and_then(|at| at.elapsed().ok());
             is_being_written |= meta.len() == 0 && age().is_some_and(|age| age < EMPTY_FOR);
         }
-        Self { stamp: hasher.finish(), is_being_written }
+        Self { stamp: hasher.finish(), is_being_written, paths, problems }
     }
 }
 
@@ -234,11 +254,14 @@ impl Walk<'_> {
 fn read(path: &Path, left: u64) -> Result<String, String> {
     let file = fs::File::open(path).map_err(|error| error.to_string())?;
     let limit = MAX_FILE_BYTES.min(left);
-    let mut bytes = Vec::new();
+    // Room for all of it and for finding its end; the texts stay, so none takes more than it needs.
+    let size = file.metadata().map_or(0, |meta| meta.len().min(limit));
+    let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or_default() + 1);
     file.take(limit + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
     if bytes.len() as u64 > limit {
         return Err(format!("it is larger than {limit} bytes"));
     }
+    bytes.shrink_to_fit();
     let text = String::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned())?;
     Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
 }

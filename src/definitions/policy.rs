@@ -7,13 +7,13 @@ use globset::Glob;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan, civil::Date};
 
-use super::compile::{Source, Sources};
 use super::grant::{Grant, Grants};
 use super::issuer;
 use super::load::Tree;
 use super::problem::{Problem, ProblemCode, nearest};
 use super::schema::Kind;
 use super::snapshot::{ApiKey, Consumer, Datasource, Entry, Interface, Policies, Role};
+use super::sources::{Source, Sources};
 use super::spec;
 
 /// Compiles the policies of a tree against its interfaces.

@@ -147,6 +147,20 @@ pub struct Place {
     pub column: u32,
 }
 
+/// A place in a file that is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Spot {
+    pub line: u32,
+    pub column: u32,
+}
+
+impl Spot {
+    /// The place that it is in `file`.
+    pub fn within(self, file: &str) -> Place {
+        Place { file: file.to_owned(), line: self.line, column: self.column }
+    }
+}
+
 /// One problem.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Problem {
@@ -198,6 +212,21 @@ impl fmt::Display for Problem {
             self.message, self.hint
         )
     }
+}
+
+/// A name that nothing defines.
+pub fn dangling<'a>(
+    place: Place,
+    what: &str,
+    name: &str,
+    known: impl IntoIterator<Item = &'a str>,
+) -> Problem {
+    let hint = match nearest(name, known) {
+        Some(near) => format!("Did you mean `{near}`?"),
+        None => format!("Define the {what}, or name one that exists."),
+    };
+    let message = format!("There is no {what} `{name}`.");
+    Problem::error(place, ProblemCode::DanglingReference, message, hint)
 }
 
 /// The word of `known` that `word` was probably meant to be: a few edits away, or the only one that goes on where it ends.

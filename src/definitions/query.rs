@@ -168,7 +168,7 @@ fn text(spec: &spec::Interface, tree: &Tree, report: &mut Reporter<'_>) -> Optio
 }
 
 /// A path relative to the folder of `file`, without `.` and `..`.
-fn beside(file: &str, path: &str) -> String {
+pub fn beside(file: &str, path: &str) -> String {
     let mut parts: Vec<&str> = file.split('/').collect();
     parts.pop();
     for part in path.split('/') {

@@ -3,19 +3,18 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::compile::{Source, Sources};
-use super::problem::{Place, Problem, ProblemCode};
+use super::problem::{Problem, ProblemCode};
 use super::snapshot::{Interface, Route, Routes};
-use super::spec::interface::{self as spec, Status};
+use super::spec::interface::Status;
 
 /// At most one default of a code; successors of what is deprecated. `interfaces` are sorted by code and version.
-pub fn versions(interfaces: &mut [Interface], sources: &Sources, problems: &mut Vec<Problem>) {
+pub fn versions(interfaces: &mut [Interface], problems: &mut Vec<Problem>) {
     for same in interfaces.chunk_by_mut(|a, b| a.code == b.code) {
         let mut defaults = same.iter().filter(|interface| interface.is_default);
         if let Some(first) = defaults.next() {
             problems.extend(defaults.map(|other| {
                 Problem::error(
-                    place(other, sources, "/default"),
+                    other.outline.default.within(&other.place.file),
                     ProblemCode::Conflict,
                     format!(
                         "Version {} of `{}` is marked `default` already.",
@@ -32,33 +31,15 @@ pub fn versions(interfaces: &mut [Interface], sources: &Sources, problems: &mut 
         };
         let (path, version) = next;
         for interface in same.iter_mut().filter(|interface| interface.version < version) {
-            if let Some(deprecation) = &mut interface.deprecation {
-                deprecation.successor = Some((path.clone(), version.to_string()));
+            if interface.deprecation.is_some() {
+                interface.successor = Some((path.clone(), version.to_string()));
             }
         }
     }
 }
 
-/// Where a value of an interface stands in its document.
-fn place(interface: &Interface, sources: &Sources, pointer: &str) -> Place {
-    let is_source = |source: &&Source<spec::Interface>| {
-        source.spec.code == interface.code
-            && source
-                .spec
-                .version
-                .parse()
-                .is_ok_and(|version: semver::Version| version == interface.version)
-    };
-    let source = sources.interfaces.iter().find(is_source);
-    source.map_or_else(|| interface.place.clone(), |source| source.document.place(pointer))
-}
-
 /// The addresses of all interfaces.
-pub fn routes(
-    interfaces: &[Arc<Interface>],
-    sources: &Sources,
-    problems: &mut Vec<Problem>,
-) -> Routes {
+pub fn routes(interfaces: &[Arc<Interface>], problems: &mut Vec<Problem>) -> Routes {
     let mut routes = Routes::default();
     let mut by_path: HashMap<String, usize> = HashMap::new();
     for interface in interfaces {
@@ -66,7 +47,7 @@ pub fn routes(
         if let Some(at) = owner {
             let first = routes.entries[at].versions.first().map(|first| &interfaces[*first]);
             if let Some(first) = first.filter(|first| first.code != interface.code) {
-                problems.push(path_conflict(interface, sources, &format!("`{}`", first.label())));
+                problems.push(path_conflict(interface, &format!("`{}`", first.label())));
                 continue;
             }
             routes.entries[at].versions.push(interface.index);
@@ -78,7 +59,7 @@ pub fn routes(
                 matchit::InsertError::Conflict { with } => format!("`{with}`"),
                 other => other.to_string(),
             };
-            problems.push(path_conflict(interface, sources, &other));
+            problems.push(path_conflict(interface, &other));
             continue;
         }
         by_path.insert(interface.path.clone(), at);
@@ -98,9 +79,9 @@ pub fn routes(
     routes
 }
 
-fn path_conflict(interface: &Interface, sources: &Sources, other: &str) -> Problem {
+fn path_conflict(interface: &Interface, other: &str) -> Problem {
     Problem::error(
-        place(interface, sources, "/path"),
+        interface.outline.path.within(&interface.place.file),
         ProblemCode::PathConflict,
         format!("The path `{}` clashes with that of {other}.", interface.path),
         "Give one of them another `path`.",

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +12,8 @@ use minijinja::Expression;
 use serde_json::Value;
 
 use super::coerce::Parameter;
+use super::load::Files;
+use super::mention::Outline;
 use super::problem::{Place, Problem};
 use super::spec;
 use super::spec::interface::{
@@ -36,6 +39,8 @@ pub struct Snapshot {
     pub policies: Policies,
     /// Problems that do not keep the tree from being served.
     pub warnings: Vec<Problem>,
+    /// The texts that all this was compiled from.
+    pub files: Arc<Files>,
 }
 
 impl Snapshot {
@@ -88,7 +93,7 @@ pub struct Route {
 }
 
 /// A datasource, checked.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Datasource {
     pub spec: spec::datasource::Datasource,
     pub dialect: Dialect,
@@ -97,10 +102,27 @@ pub struct Datasource {
     pub place: Place,
 }
 
-/// A compiled interface.
+/// An interface among all others of its tree.
 #[derive(Debug)]
 pub struct Interface {
     pub index: usize,
+    /// Path pattern and version of what succeeds a deprecated one, for `Link`.
+    pub successor: Option<(String, String)>,
+    /// Shared with the snapshots before and after that have it unchanged.
+    pub definition: Arc<Definition>,
+}
+
+impl Deref for Interface {
+    type Target = Definition;
+
+    fn deref(&self) -> &Definition {
+        &self.definition
+    }
+}
+
+/// An interface compiled by itself. What depends on others is in [`Interface`].
+#[derive(Debug)]
+pub struct Definition {
     pub code: String,
     pub version: semver::Version,
     pub name: Option<String>,
@@ -134,11 +156,12 @@ pub struct Interface {
     /// Equal while neither the interface nor its datasource has changed; part of cache keys.
     pub fingerprint: u64,
     pub place: Place,
+    pub outline: Outline,
     /// The definition as written, for people.
     pub source: Value,
 }
 
-impl Interface {
+impl Definition {
     /// `code@version`, for logs.
     pub fn label(&self) -> String {
         format!("{}@{}", self.code, self.version)
@@ -157,8 +180,6 @@ pub struct Deprecation {
     pub since: String,
     /// `Sunset`: an HTTP date.
     pub sunset: Option<String>,
-    /// Path pattern and version of its successor, for `Link`.
-    pub successor: Option<(String, String)>,
 }
 
 /// Cross-origin policy.

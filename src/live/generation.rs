@@ -25,8 +25,8 @@ pub struct Generation {
     pub registry: Registry,
     pub authenticator: Authenticator,
     pub rights: RightsTable,
-    /// By index of the interface.
-    runtime: Vec<Runtime>,
+    /// By index of the interface; shared with the generation before where nothing about one has changed.
+    runtime: Vec<Arc<Runtime>>,
     /// The revision as audit records share it.
     pub revision: Arc<str>,
     /// What is not as it should be, yet serves: of the snapshot and of its surroundings.
@@ -82,11 +82,11 @@ impl Generation {
             previous.map(|old| &old.authenticator),
             &mut warnings,
         );
-        let limiters = previous.map(Self::limiters).unwrap_or_default();
+        let before = previous.map(Self::at_work).unwrap_or_default();
         let runtime = snapshot
             .interfaces
             .iter()
-            .map(|interface| at_run_time(interface, &limiters, &registry, observer));
+            .map(|interface| at_run_time(interface, &before, &registry, observer));
         let runtime = runtime.collect();
         let revision = snapshot.revision.as_str().into();
         let rights = RightsTable::new(mask_key.clone());
@@ -98,37 +98,50 @@ impl Generation {
         &self.runtime[interface.index]
     }
 
-    fn limiters(&self) -> HashMap<(&str, &semver::Version), &Arc<Limiter>> {
+    /// Code and version of each interface.
+    pub fn names(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.runtime.iter().map(|runtime| (&*runtime.code, &*runtime.version))
+    }
+
+    fn at_work(&self) -> AtWork<'_> {
         let pairs = self.snapshot.interfaces.iter().zip(&self.runtime);
-        pairs
-            .filter_map(|(interface, runtime)| {
-                Some(((interface.code.as_str(), &interface.version), runtime.limiter.as_ref()?))
-            })
-            .collect()
+        pairs.map(|pair| ((pair.0.code.as_str(), &pair.0.version), pair)).collect()
     }
 }
 
+/// The interfaces of a generation by code and version, with what they have at run time.
+type AtWork<'a> = HashMap<(&'a str, &'a semver::Version), (&'a Arc<Interface>, &'a Arc<Runtime>)>;
+
 fn at_run_time(
     interface: &Interface,
-    limiters: &HashMap<(&str, &semver::Version), &Arc<Limiter>>,
+    before: &AtWork<'_>,
     registry: &Registry,
     observer: &Observer,
-) -> Runtime {
+) -> Arc<Runtime> {
+    let source = registry.get(&interface.datasource.spec.id);
+    let before = before.get(&(interface.code.as_str(), &interface.version));
+    let is_same = |old: &Interface, kept: &Runtime| {
+        Arc::ptr_eq(&old.definition, &interface.definition)
+            && kept.source.as_ref().map(Arc::as_ptr) == source.map(Arc::as_ptr)
+    };
+    if let Some((_, kept)) = before.filter(|(old, kept)| is_same(old, kept)) {
+        return (*kept).clone();
+    }
     let version = interface.version.to_string();
     let limiter = interface.rate_limit.map(|rule| {
-        let kept = limiters.get(&(interface.code.as_str(), &interface.version));
+        let kept = before.and_then(|(_, kept)| kept.limiter.as_ref());
         match kept.filter(|kept| kept.rule() == rule) {
-            Some(kept) => (*kept).clone(),
+            Some(kept) => kept.clone(),
             None => Arc::new(Limiter::new(rule)),
         }
     });
-    Runtime {
+    Arc::new(Runtime {
         limiter,
         metrics: observer.metrics().interface(&interface.code, &version),
         code: interface.code.as_str().into(),
         version: version.into(),
-        source: registry.get(&interface.datasource.spec.id).cloned(),
+        source: source.cloned(),
         layouts: Arc::default(),
         answers: AtomicU64::new(0),
-    }
+    })
 }

@@ -1,10 +1,11 @@
 //! The last reloads, and what each found changed.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
+use std::sync::Arc;
 
 use super::reload::LastReload;
 use crate::definitions::diff::unified;
-use crate::definitions::load::Tree;
+use crate::definitions::load::{Files, Tree};
 
 /// Reloads that are remembered.
 const MAX_RELOADS: usize = 50;
@@ -25,7 +26,7 @@ pub struct Changed {
 #[derive(Debug, Default)]
 pub(super) struct History {
     /// The files that the last reload looked at.
-    files: BTreeMap<String, String>,
+    files: Arc<Files>,
     entries: VecDeque<(LastReload, Vec<Changed>)>,
 }
 
@@ -37,8 +38,7 @@ impl History {
         let gone = old.keys().filter(|path| !new.contains_key(*path));
         let mut left = MAX_DIFF_BYTES;
         let changed = new.keys().filter(is_other).chain(gone).take(MAX_CHANGED).map(|path| {
-            let text =
-                |files: &BTreeMap<String, String>| files.get(path).cloned().unwrap_or_default();
+            let text = |files: &Files| files.get(path).cloned().unwrap_or_default();
             let (before, after) = (text(old), text(new));
             let diff = if before.len() + after.len() > 8 * left {
                 String::new()
@@ -51,7 +51,7 @@ impl History {
         });
         // Of the first load everything is new.
         let changed = if self.entries.is_empty() { Vec::new() } else { changed.collect() };
-        self.files.clone_from(new);
+        self.files = new.clone();
         self.entries.truncate(MAX_RELOADS - 1);
         self.entries.push_front((reload.clone(), changed));
     }

@@ -14,6 +14,7 @@ use super::history::{Changed, History};
 use crate::access::mask_key::MaskKey;
 use crate::definitions::compile::{compile, compile_beside};
 use crate::definitions::load::{Tree, load_settled};
+use crate::definitions::parallel::Share;
 use crate::definitions::problem::{Place, Problem, ProblemCode};
 use crate::observe::Observer;
 use crate::observe::event::{DefinitionCounts, Event, ReloadFinished};
@@ -76,7 +77,8 @@ impl Live {
         mask_key: Arc<MaskKey>,
     ) -> Result<Self, Vec<Problem>> {
         let started = Instant::now();
-        let tree = load_settled(root);
+        // Nobody calls yet.
+        let tree = load_settled(root, Share::All);
         let snapshot = compile(&tree)?;
         let generation =
             Generation::prepare(snapshot, None, root, runtime.clone(), &observer, &mask_key);
@@ -144,22 +146,22 @@ impl Live {
     /// Reads the tree; once more, a little later, where it has become smaller: a folder that is being replaced is not there
     /// for a moment.
     fn look(&self) -> Tree {
-        let tree = load_settled(&self.root);
+        let tree = load_settled(&self.root, Share::Half);
         if tree.files.len() >= self.last.lock().files {
             return tree;
         }
         std::thread::sleep(SHRUNK_DELAY);
-        load_settled(&self.root)
+        load_settled(&self.root, Share::Half)
     }
 
     /// Swaps a tree in if it is good, and reports what came of it.
     fn take(&self, tree: &Tree, started: Instant, by: &str) -> LastReload {
-        let last = match compile_beside(tree) {
+        let old = self.current.load_full();
+        let last = match compile_beside(tree, &old.snapshot) {
             Ok(_) if tree.files.is_empty() && self.serves_anything() => {
                 LastReload::new(tree, false, started, vec![vanished()], by)
             }
             Ok(snapshot) => {
-                let old = self.current.load_full();
                 let next = Generation::prepare(
                     snapshot,
                     Some(&old),
@@ -210,13 +212,7 @@ impl Live {
             },
         }));
         if last.ok {
-            let versions: Vec<String> =
-                snapshot.interfaces.iter().map(|i| i.version.to_string()).collect();
-            let interfaces = snapshot
-                .interfaces
-                .iter()
-                .zip(&versions)
-                .map(|(i, v)| (i.code.as_str(), v.as_str()));
+            let interfaces = generation.names();
             self.observer
                 .metrics()
                 .retain(interfaces, snapshot.datasources.keys().map(String::as_str));

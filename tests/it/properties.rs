@@ -6,6 +6,7 @@ mod documents;
 mod echo;
 mod governed;
 mod parsers;
+mod reloads;
 mod requests;
 mod safe;
 mod statements;

@@ -3,6 +3,7 @@
 mod load;
 mod notice;
 mod survive;
+mod unchanged;
 
 use std::fs;
 use std::os::unix::fs::symlink;

@@ -137,7 +137,7 @@ pub async fn check(
             None => body.text,
         };
         let change = Change { path, text: Some(text.clone()), seen: Seen::Any };
-        let problems = edit::check(admin.gateway.live.root(), &[change])?;
+        let problems = edit::check(&admin.gateway.live, &[change])?;
         Ok((text, problems))
     });
     match checked.await {
@@ -212,7 +212,7 @@ pub async fn read(admin: &Arc<Admin>, path: &str) -> Option<String> {
     let (admin, path) = (admin.clone(), path.to_owned());
     let read = spawn_blocking(move || {
         let is_one = edit::is_definition(&path);
-        is_one.then(|| load(admin.gateway.live.root()).files.remove(&path)).flatten()
+        is_one.then(|| load(admin.gateway.live.root()).files.get(&path).cloned()).flatten()
     });
     read.await.ok().flatten()
 }

@@ -128,9 +128,9 @@ pub fn is_definition(path: &str) -> bool {
 ///
 /// # Errors
 /// Where a path may not be written.
-pub fn check(root: &Path, changes: &[Change]) -> Result<Vec<Problem>, ChangeError> {
-    let tree = with(load(root), changes)?;
-    Ok(match compile_beside(&tree) {
+pub fn check(live: &Live, changes: &[Change]) -> Result<Vec<Problem>, ChangeError> {
+    let tree = with(load(live.root()), changes)?;
+    Ok(match compile_beside(&tree, &live.current().snapshot) {
         Ok(snapshot) => snapshot.warnings,
         Err(problems) => problems,
     })
@@ -173,7 +173,8 @@ impl Edits {
             .iter()
             .map(|change| (root.join(&change.path), tree.files.get(&change.path).cloned()))
             .collect();
-        compile_beside(&with(tree, changes)?).map_err(ChangeError::Problems)?;
+        compile_beside(&with(tree, changes)?, &live.current().snapshot)
+            .map_err(ChangeError::Problems)?;
         if let Some(branch) = &author.branch {
             let commit = git::commit_on_branch(root, changes, author, branch)?;
             let revision = live.current().snapshot.revision.clone();
@@ -202,7 +203,7 @@ impl Edits {
 
 /// The tree as it would be.
 fn with(tree: Tree, changes: &[Change]) -> Result<Tree, ChangeError> {
-    let mut files = tree.files;
+    let mut files = Arc::unwrap_or_clone(tree.files);
     for change in changes {
         let is_too_large =
             change.text.as_ref().is_some_and(|text| text.len() as u64 > MAX_FILE_BYTES);

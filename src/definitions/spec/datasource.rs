@@ -6,7 +6,7 @@ use serde::Deserialize;
 use super::Secret;
 
 /// A database that interfaces query.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Datasource {
     /// Identity, used as `datasource_id` by interfaces.

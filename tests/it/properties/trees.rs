@@ -119,7 +119,7 @@ fn broken_files_have_problems_at_places() {
         changes.iter().for_each(|change| apply(&mut text, change));
         let lines = text.lines().count() + 1;
         let _ = document::parse(file, &text);
-        let mut files = tree.files.clone();
+        let mut files = (*tree.files).clone();
         files.insert(file.clone(), text);
         let started = Instant::now();
         let result = compile(&Tree::from_files(files));
@@ -199,7 +199,7 @@ fn unknown_keys_are_found_wherever_they_are() {
         document.pointer_mut(path).unwrap()[&key] = Value::from(1);
         // JSON is YAML.
         let texts: Vec<String> = documents.iter().map(ToString::to_string).collect();
-        let mut files = tree.files.clone();
+        let mut files = (*tree.files).clone();
         files.insert(file.clone(), texts.join("\n---\n"));
         // Where it may be a text or a mapping, it is found to be neither.
         let result = compile(&Tree::from_files(files));
