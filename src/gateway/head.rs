@@ -42,9 +42,13 @@ impl Head {
 
     /// The same with a value of several parts.
     pub fn put_parts(&mut self, name: &'static str, value: &[&str]) {
-        if !value.iter().all(|part| is_visible(part)) {
-            return;
+        if value.iter().all(|part| is_visible(part)) {
+            self.put_known(name, value);
         }
+    }
+
+    /// The same with a value that is known to fit: a word or number of ours, or a text that was looked at before.
+    pub fn put_known(&mut self, name: &'static str, value: &[&str]) {
         self.lines.extend_from_slice(name.as_bytes());
         self.lines.extend_from_slice(b": ");
         for part in value {
@@ -60,7 +64,7 @@ impl Head {
 
     /// Adds a header that is a number.
     pub fn put_number(&mut self, name: &'static str, number: impl itoa::Integer) {
-        self.put(name, itoa::Buffer::new().format(number));
+        self.put_known(name, &[itoa::Buffer::new().format(number)]);
     }
 
     /// The headers as lines, each with its end.

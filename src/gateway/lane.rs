@@ -183,6 +183,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Lane<'_, S> {
                 out.extend_from_slice(itoa::Buffer::new().format(length).as_bytes());
                 out.extend_from_slice(b"\r\n");
             }
+            None if self.parts.method == Method::HEAD => {}
             None => out.extend_from_slice(b"transfer-encoding: chunked\r\n"),
         }
         if head.is_last {

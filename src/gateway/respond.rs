@@ -85,7 +85,7 @@ async fn in_parts(
 
 /// What the body is.
 fn describe(head: &mut Head, exchange: &Exchange, format: Format, encoding: Option<Encoding>) {
-    head.put("content-type", format.media_type());
+    head.put_known("content-type", &[format.media_type()]);
     put_encoding(head, encoding);
     if let (true, Some(interface)) = (format.is_export(), exchange.interface()) {
         let extension = if format == Format::Csv { ".csv\"" } else { ".xlsx\"" };
@@ -105,7 +105,7 @@ pub fn put_encoding(head: &mut Head, encoding: Option<Encoding>) {
 
 fn put_etag(head: &mut Head, etag: Option<&str>) {
     if let Some(etag) = etag {
-        head.put("etag", etag);
+        head.put_known("etag", &[etag]);
     }
 }
 
@@ -184,8 +184,9 @@ fn fresh(exchange: &Exchange, status: StatusCode) -> Head {
         head.put_number("age", exchange.cache_age_seconds);
         let scope = if is_for_all(interface) { "public" } else { "private" };
         let left = policy.ttl.as_secs().saturating_sub(exchange.cache_age_seconds);
-        let left = itoa::Buffer::new().format(left).to_owned();
-        head.put_parts("cache-control", &[scope, ", max-age=", &left]);
+        let mut digits = itoa::Buffer::new();
+        let left = digits.format(left);
+        head.put_known("cache-control", &[scope, ", max-age=", left]);
     }
     head
 }
@@ -194,8 +195,8 @@ fn fresh(exchange: &Exchange, status: StatusCode) -> Head {
 pub fn base(exchange: &Exchange, status: StatusCode) -> Head {
     let at_seconds = u64::try_from(exchange.at.as_second()).unwrap_or_default();
     let mut head = Head::new(status, at_seconds);
-    head.put("x-request-id", &exchange.request_id);
-    head.put("x-definitions-revision", &exchange.generation().revision);
+    head.put_known("x-request-id", &[&exchange.request_id]);
+    head.put_known("x-definitions-revision", &[&exchange.generation().revision]);
     head.put_lines(NO_SNIFFING);
     if let Some(origin) = &exchange.origin {
         head.put("access-control-allow-origin", origin);
@@ -231,7 +232,7 @@ fn of_interface(head: &mut Head, exchange: &Exchange, interface: &Interface) {
         }
     }
     if let (Some(state), Some(_)) = (exchange.cache, interface.cache) {
-        head.put("x-cache", state.as_str());
+        head.put_known("x-cache", &[state.as_str()]);
     }
 }
 

@@ -3,4 +3,5 @@
 
 mod deadlines;
 mod framing;
+mod lane;
 mod readers;

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry::{Occupied, Vacant};
 use std::sync::Arc;
 
-use rusqlite::Statement;
 use rusqlite::types::ValueRef;
+use rusqlite::{Statement, StatementStatus};
 use serde::de::IgnoredAny;
 
 use super::error;
@@ -23,6 +23,8 @@ pub fn columns_of(statement: &Statement<'_>) -> Vec<Column> {
 struct Known {
     declared: Vec<Option<String>>,
     columns: Vec<Column>,
+    /// How often the statement had been prepared again by then, as happens where a table has changed.
+    prepared_again: i32,
 }
 
 impl Known {
@@ -33,11 +35,17 @@ impl Known {
             name: column.name().to_owned(),
             kind: column.decl_type().map_or(ColumnKind::Any, kind_of),
         });
-        Self { declared: declared.collect(), columns: columns.collect() }
+        let prepared_again = statement.get_status(StatementStatus::RePrepare);
+        Self { declared: declared.collect(), columns: columns.collect(), prepared_again }
     }
 
-    /// Whether the statement still has them: tables change.
+    /// Whether the statement, which runs, still has them: tables change.
     fn fits(&self, statement: &Statement<'_>) -> bool {
+        // What has run before is the statement they were last compared with, and looks all the same until it is prepared again.
+        let has_run = statement.get_status(StatementStatus::Run) > 1;
+        if has_run && statement.get_status(StatementStatus::RePrepare) == self.prepared_again {
+            return true;
+        }
         let all = statement.columns();
         let is_same = |((column, declared), known): ((&_, &Option<String>), &Column)| {
             let column: &rusqlite::Column<'_> = column;
@@ -50,7 +58,7 @@ impl Known {
 
 /// The columns of the statements of a connection, by their text: what a declared type says is found out once.
 #[derive(Default)]
-pub struct KnownColumns(HashMap<Arc<str>, Known>);
+pub struct KnownColumns(HashMap<Arc<str>, Known, ahash::RandomState>);
 
 impl KnownColumns {
     /// The columns of the statement with this text.
@@ -59,7 +67,10 @@ impl KnownColumns {
             self.0.clear();
         }
         let known = match self.0.entry(sql.clone()) {
-            Occupied(known) if known.get().fits(statement) => known.into_mut(),
+            Occupied(mut known) if known.get().fits(statement) => {
+                known.get_mut().prepared_again = statement.get_status(StatementStatus::RePrepare);
+                known.into_mut()
+            }
             Occupied(mut known) => {
                 known.insert(Known::of(statement));
                 known.into_mut()

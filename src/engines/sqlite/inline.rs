@@ -21,11 +21,13 @@ use crate::engines::{Done, EngineConfig, EngineError, Query, RowSink};
 const SHORT_LOOKS: u32 = 100;
 /// The longest that a statement holds up the thread that asks for it, where it waits for the disk.
 const LONGEST: Duration = Duration::from_millis(10);
-/// How long a statement that was not short is left to the workers, and one that something else came between.
+/// How long a statement that was not short is left to the workers.
 const LONG_FOR: Duration = Duration::from_mins(1);
-const PAUSE: Duration = Duration::from_secs(1);
+/// So often in a row something may come between, such as a lock, or other processes that had the processor, before that counts
+/// as well.
+const MAX_MISHAPS: u8 = 3;
 /// Statements of which that is known; beyond it they are tried again.
-const MAX_LONG: usize = 256;
+const MAX_GIVEN_UP: usize = 256;
 /// Longest time to open a connection.
 const OPENING: Duration = Duration::from_secs(10);
 /// File systems behind a network, by the numbers that the kernel gives them: there a read may never return, which must
@@ -52,8 +54,14 @@ struct State {
     /// When a connection may be opened; nothing while one is, or where there shall be none.
     open_from: Option<Instant>,
     used: Instant,
-    /// Statements that were given up, and until when they are left to the workers.
-    long: HashMap<Arc<str>, Instant, ahash::RandomState>,
+    /// Statements that were given up the last time.
+    given_up: HashMap<Arc<str>, GivenUp, ahash::RandomState>,
+}
+
+struct GivenUp {
+    /// How often in a row.
+    mishaps: u8,
+    at: Instant,
 }
 
 impl Inline {
@@ -70,7 +78,7 @@ impl Inline {
                     has_place: false,
                     open_from: Some(Instant::now()),
                     used: Instant::now(),
-                    long: HashMap::default(),
+                    given_up: HashMap::default(),
                 }),
             })
         };
@@ -95,7 +103,9 @@ impl Inline {
         if now >= query.deadline {
             return None;
         }
-        if state.long.get(&query.sql).is_some_and(|until| now < *until) {
+        let before = if state.given_up.is_empty() { None } else { state.given_up.get(&query.sql) };
+        let mishaps = before.map_or(0, |before| before.mishaps);
+        if mishaps >= MAX_MISHAPS && before.is_some_and(|before| now < before.at + LONG_FOR) {
             return None;
         }
         if !state.session.is_open() {
@@ -116,17 +126,20 @@ impl Inline {
         };
         let result = cancel::during(&cancel, || catch_unwind(AssertUnwindSafe(run)));
         if let Ok(Ok(done)) = result {
+            if mishaps > 0 {
+                state.given_up.remove(&query.sql);
+            }
             return Some(Ok(done));
         }
         if result.is_err() {
             state.session.close();
         }
         // Whatever went wrong, a worker finds it again or does not, and has the time for it.
-        if state.long.len() >= MAX_LONG {
-            state.long.clear();
+        if state.given_up.len() >= MAX_GIVEN_UP {
+            state.given_up.clear();
         }
-        let pause = if cancel.is_used_up() { LONG_FOR } else { PAUSE };
-        state.long.insert(query.sql.clone(), now + pause);
+        let mishaps = if cancel.is_used_up() { MAX_MISHAPS } else { mishaps.saturating_add(1) };
+        state.given_up.insert(query.sql.clone(), GivenUp { mishaps, at: now });
         sink.rewind();
         None
     }
