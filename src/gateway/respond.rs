@@ -226,8 +226,7 @@ fn of_interface(head: &mut Head, exchange: &Exchange, interface: &Interface) {
         if let Some((path, version)) = &interface.successor {
             // A pattern with segments is no address; a version at the same path is where this call went.
             let path = if *path == interface.path { &exchange.path } else { path };
-            let version = version.to_string();
-            let link = ["<", path, "?version=", &version, ">; rel=\"successor-version\""];
+            let link = ["<", path, "?version=", version, ">; rel=\"successor-version\""];
             head.put_parts("link", &link);
         }
     }

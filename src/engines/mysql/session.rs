@@ -169,7 +169,7 @@ pub(super) struct Prepared {
 /// The prepared statements of one connection by their text, the least recently used of which gives way.
 #[derive(Default)]
 pub(super) struct Statements {
-    entries: HashMap<Arc<str>, (Prepared, u64)>,
+    entries: HashMap<Arc<str>, (Prepared, u64), ahash::RandomState>,
     clock: u64,
 }
 

@@ -150,7 +150,7 @@ const MAX_SLOW_STATEMENTS: usize = 1_024;
 
 /// The statements that have been slow of late: they get connections of their own where there is room.
 #[derive(Default)]
-struct Slow(Mutex<HashMap<Arc<str>, u8>>);
+struct Slow(Mutex<HashMap<Arc<str>, u8, ahash::RandomState>>);
 
 impl Slow {
     fn contains(&self, sql: &str) -> bool {

@@ -28,7 +28,7 @@ pub(super) struct Prepared {
 /// The statements of one connection, by text. The one used least recently goes first.
 #[derive(Default)]
 pub(super) struct Statements {
-    by_text: HashMap<Arc<str>, Entry>,
+    by_text: HashMap<Arc<str>, Entry, ahash::RandomState>,
     clock: u64,
 }
 

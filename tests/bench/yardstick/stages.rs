@@ -103,7 +103,7 @@ async fn measure(gateway: Arc<Gateway>, target: String) -> String {
         futures::executor::block_on(attempt).expect("the key is known")
     };
     let principal = authenticate();
-    let runtime = generation.runtime(&interface);
+    let runtime = generation.runtime(interface);
     let taken = input::BodyLimits { max_bytes: 0, until: instant };
     let read = || {
         let body = Full::new(Bytes::new());
