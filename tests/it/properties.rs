@@ -6,6 +6,7 @@ mod documents;
 mod echo;
 mod governed;
 mod parsers;
+mod plain;
 mod reloads;
 mod requests;
 mod safe;
