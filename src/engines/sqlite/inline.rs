@@ -30,8 +30,8 @@ const MAX_MISHAPS: u8 = 3;
 const MAX_GIVEN_UP: usize = 256;
 /// Longest time to open a connection.
 const OPENING: Duration = Duration::from_secs(10);
-/// File systems behind a network, by the numbers that the kernel gives them: there a read may never return, which must
-/// hold up nobody but a worker.
+/// File systems behind a network, by the numbers that the kernel gives them (NFS, CIFS, SMB 2, SMB, 9p, Ceph, Lustre, FUSE): there a
+/// read may never return, which must hold up nobody but a worker.
 const FAR_FILE_SYSTEMS: [u32; 8] =
     [0x6969, 0xff53_4d42, 0xfe53_4d42, 0x517b, 0x0102_1997, 0x00c3_6400, 0x0bd0_0bd0, 0x6573_5546];
 
