@@ -60,6 +60,10 @@ struct State {
     queue: VecDeque<Arc<dyn Job>>,
     running: Vec<Running>,
     threads: usize,
+    /// Threads that were started and do not look for work yet.
+    starting: usize,
+    /// Idle workers that shall end, as somebody wants to borrow their connections.
+    unwanted: usize,
     /// Connections that are lent to whoever runs short statements without a worker.
     lent: usize,
     idle: usize,
@@ -78,6 +82,11 @@ struct Running {
 impl State {
     fn may_start(&self, base: usize) -> bool {
         self.running.iter().filter(|running| !running.slow).count() < base
+    }
+
+    /// Connections that workers have, or are about to open, and those that are lent.
+    fn taken(&self) -> usize {
+        self.threads + self.lent
     }
 }
 
@@ -119,11 +128,15 @@ impl Pool {
         Ok(())
     }
 
-    /// Lends one of the connections, if no worker has it.
+    /// Lends one of the connections, if no worker has it. Where only an idle one has, it gives it up, for the next time.
     pub fn lend(&self) -> bool {
         let mut state = self.shared.state.lock();
-        let is_there = state.threads + state.lent < self.shared.max;
+        let is_there = state.taken() < self.shared.max;
         state.lent += usize::from(is_there);
+        if !is_there && state.idle > 0 && state.unwanted == 0 && state.threads > 1 {
+            state.unwanted += 1;
+            self.shared.wake.notify_one();
+        }
         is_there
     }
 
@@ -165,17 +178,18 @@ impl Shared {
     /// Sees to it that somebody takes the head of the queue, if it may start now. A worker who takes a job calls this for
     /// the next one, so one call gets as many to work as may.
     fn staff(self: &Arc<Self>, state: &mut State) {
-        if !state.may_start(self.base) || state.looking > 0 {
+        // Whoever is about to look, looks for the head of the queue: a burst does not start a thread a task.
+        if !state.may_start(self.base) || state.looking + state.starting > 0 {
             return;
         }
         if state.idle > 0 {
             self.wake.notify_one();
             return;
         }
-        if state.threads + state.lent >= self.max && self.inline.give_way() {
+        if state.taken() >= self.max && self.inline.give_way() {
             state.lent -= 1;
         }
-        if state.threads + state.lent < self.max {
+        if state.taken() < self.max {
             state.last_worker = state.last_worker.wrapping_add(1);
             let worker = state.last_worker;
             let shared = Arc::clone(self);
@@ -184,6 +198,7 @@ impl Shared {
                 tracing::warn!(datasource = self.config.id, %error, "no thread for a connection");
             } else {
                 state.threads += 1;
+                state.starting += 1;
             }
         }
     }
@@ -204,6 +219,7 @@ impl Shared {
 
     fn work(self: Arc<Self>, worker: usize) {
         let mut session = Session::new(Arc::clone(&self.config), Arc::clone(&self.open));
+        self.state.lock().starting -= 1;
         while let Some(job) = self.next(worker) {
             job.run(&mut session);
         }
@@ -224,6 +240,10 @@ impl Shared {
                     self.staff(&mut state);
                 }
                 return Some(job);
+            }
+            if state.unwanted > 0 && state.threads > 1 {
+                state.unwanted -= 1;
+                break;
             }
             if bored {
                 let (closed, is_lent) = self.inline.close_idle();
