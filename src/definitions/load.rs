@@ -10,7 +10,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use sha2::{Digest, Sha256};
 
-use super::parallel::{self, Share};
+use super::parallel::{self, Pace, Share};
 use super::problem::{Place, Problem, ProblemCode};
 
 /// Folders below the root that hold definitions.
@@ -100,7 +100,7 @@ pub fn load(root: &Path) -> Tree {
 
 fn load_with(root: &Path, share: Share) -> Tree {
     let mut problems = Vec::new();
-    let paths = paths(root, &mut problems);
+    let paths = paths(root, share, &mut problems);
     read_all(root, &paths, problems, share)
 }
 
@@ -131,11 +131,11 @@ fn read_all(root: &Path, paths: &[PathBuf], problems: Vec<Problem>, share: Share
 pub fn load_settled(root: &Path, share: Share) -> Tree {
     let is_locked = || git_dir(root).is_some_and(|git| git.join("index.lock").exists());
     for _ in 1..MAX_TRIES {
-        let before = Look::at(root);
+        let before = Look::at(root, share);
         if !is_locked() && !before.is_being_written {
             // Where the second look finds the same, nothing has come or gone in between either.
             let tree = read_all(root, &before.paths, before.problems, share);
-            if stamp(root) == before.stamp && !is_locked() {
+            if Look::at(root, share).stamp == before.stamp && !is_locked() {
                 return tree;
             }
         }
@@ -146,7 +146,7 @@ pub fn load_settled(root: &Path, share: Share) -> Tree {
 
 /// A cheap mark of the tree and its commit: paths, sizes, times and identities of its files. Differs when the tree may have changed.
 pub fn stamp(root: &Path) -> u64 {
-    Look::at(root).stamp
+    Look::at(root, Share::Half).stamp
 }
 
 /// What a look at the files tells, without reading them.
@@ -160,15 +160,17 @@ struct Look {
 }
 
 impl Look {
-    fn at(root: &Path) -> Self {
+    fn at(root: &Path, share: Share) -> Self {
         use std::hash::{DefaultHasher, Hash, Hasher};
         use std::os::unix::fs::MetadataExt;
         let (mut hasher, mut is_being_written) = (DefaultHasher::new(), false);
         commit(root).hash(&mut hasher);
         let mut problems = Vec::new();
-        let paths = paths(root, &mut problems);
+        let paths = paths(root, share, &mut problems);
+        let mut pace = Pace::of(share);
         problems.iter().for_each(|problem| problem.place.file.hash(&mut hasher));
         for path in &paths {
+            pace.keep();
             path.as_os_str().hash(&mut hasher);
             let Ok(meta) = fs::metadata(path) else { continue };
             let modified = meta.modified().ok();
@@ -181,11 +183,11 @@ impl Look {
     }
 }
 
-fn paths(root: &Path, problems: &mut Vec<Problem>) -> Vec<PathBuf> {
+fn paths(root: &Path, share: Share, problems: &mut Vec<Problem>) -> Vec<PathBuf> {
     let folders: Vec<PathBuf> =
         FOLDERS.iter().map(|folder| root.join(folder)).filter(|path| path.is_dir()).collect();
     let homes = folders.iter().filter_map(|folder| folder.canonicalize().ok()).collect();
-    let mut walk = Walk { root, homes, found: Vec::new(), problems };
+    let mut walk = Walk { root, homes, found: Vec::new(), problems, pace: Pace::of(share) };
     for folder in folders {
         walk.folder(&folder, 0);
     }
@@ -199,6 +201,7 @@ struct Walk<'a> {
     homes: Vec<PathBuf>,
     found: Vec<PathBuf>,
     problems: &'a mut Vec<Problem>,
+    pace: Pace,
 }
 
 impl Walk<'_> {
@@ -210,6 +213,7 @@ impl Walk<'_> {
         let mut entries: Vec<fs::DirEntry> = entries.flatten().collect();
         entries.sort_unstable_by_key(fs::DirEntry::file_name);
         for entry in entries {
+            self.pace.keep();
             let (path, name) = (entry.path(), entry.file_name());
             let name = name.to_str().unwrap_or_default();
             // Editors and mounted volumes keep their own files behind a dot.

@@ -2,6 +2,7 @@
 
 use std::num::NonZero;
 use std::thread::{self, Builder, ScopedJoinHandle};
+use std::time::{Duration, Instant};
 
 /// Stack of a thread that compiles: parsers of what people nest recurse, and the caller's stack may be small.
 const STACK_BYTES: usize = 32 << 20;
@@ -9,6 +10,11 @@ const STACK_BYTES: usize = 32 << 20;
 const MAX_THREADS: usize = 8;
 /// For fewer things than this another thread is not worth its start.
 const LEAST_SHARE: usize = 64;
+/// So long is worked at a stretch where others answer calls on the same processors: what they would wait for otherwise is
+/// the scheduler's turn, which is many calls long.
+const STRETCH: Duration = Duration::from_micros(100);
+/// How long is paused in between.
+const PAUSE: Duration = Duration::from_micros(50);
 
 /// Runs `work` on a thread with room for recursion.
 pub fn with_room<R: Send>(work: impl Fn() -> R + Sync) -> R {
@@ -24,15 +30,46 @@ pub enum Share {
     Half,
 }
 
+/// Makes room in long work for those who answer calls.
+#[derive(Debug)]
+pub struct Pace {
+    since: Option<Instant>,
+}
+
+impl Pace {
+    /// The pace that leaves others as much as `share` says.
+    pub fn of(share: Share) -> Self {
+        Self { since: (share == Share::Half).then(Instant::now) }
+    }
+
+    /// To be called after each small piece of work.
+    pub fn keep(&mut self) {
+        if let Some(since) = &mut self.since
+            && since.elapsed() >= STRETCH
+        {
+            thread::sleep(PAUSE);
+            *since = Instant::now();
+        }
+    }
+}
+
 /// What `work` makes of each of `items`, in their order.
 pub fn map<T: Sync, R: Send>(items: &[T], share: Share, work: impl Fn(&T) -> R + Sync) -> Vec<R> {
     let all = thread::available_parallelism().map_or(1, NonZero::get);
     let processors = if share == Share::All { all } else { all.div_ceil(2) };
     let threads = processors.min(MAX_THREADS).min(items.len() / LEAST_SHARE).max(1);
-    let share = items.len().div_ceil(threads).max(1);
-    let run = |items: &[T]| items.iter().map(&work).collect::<Vec<R>>();
+    let chunk = items.len().div_ceil(threads).max(1);
+    let run = |items: &[T]| {
+        let mut pace = Pace::of(share);
+        let one = |item| {
+            let made = work(item);
+            pace.keep();
+            made
+        };
+        items.iter().map(one).collect::<Vec<R>>()
+    };
     thread::scope(|scope| {
-        let mut shares = items.chunks(share);
+        let mut shares = items.chunks(chunk);
         let first = shares.next().unwrap_or_default();
         let others: Vec<_> = shares.map(|share| (share, start(scope, || run(share)))).collect();
         let mut all = run(first);

@@ -6,8 +6,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use notify::event::{AccessKind, AccessMode};
-use notify::{EventKind, RecursiveMode, Watcher};
+use notify::{Config, EventKindMask, RecursiveMode, Watcher};
 
 use super::reload::{BY_WATCH, Live};
 use crate::definitions::load::{FOLDERS, stamp};
@@ -22,6 +21,9 @@ const LOOK_EVERY_AT_MOST: Duration = Duration::from_secs(15);
 const QUIET_FOR: Duration = Duration::from_millis(60);
 /// Looks at the files in a row that wait for writers to become quiet.
 const MAX_WAITS: usize = 10;
+
+/// What may mean a change. Looking at the files would be several events for each of them.
+const CHANGES: EventKindMask = EventKindMask::CORE.union(EventKindMask::ACCESS_CLOSE);
 
 /// Watches until the returned guard is dropped.
 #[derive(Debug)]
@@ -79,20 +81,13 @@ fn settle(hints: &Receiver<()>) {
     }
 }
 
-/// Whether such an event may mean a change. Looking at the files opens their folders, which is an event too.
-fn may_change(kind: EventKind) -> bool {
-    let is_written = kind == EventKind::Access(AccessKind::Close(AccessMode::Write));
-    !kind.is_access() || is_written
-}
-
 fn watcher(root: &Path, hint: &SyncSender<()>) -> Option<notify::RecommendedWatcher> {
     let hint = hint.clone();
-    let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-        if event.is_err() || event.is_ok_and(|event| may_change(event.kind)) {
-            let _ = hint.try_send(());
-        }
-    })
-    .ok()?;
+    let tell = move |_: notify::Result<notify::Event>| {
+        let _ = hint.try_send(());
+    };
+    let config = Config::default().with_event_kinds(CHANGES);
+    let mut watcher = notify::RecommendedWatcher::new(tell, config).ok()?;
     for folder in FOLDERS {
         let path = root.join(folder);
         if path.is_dir()
