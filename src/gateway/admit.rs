@@ -5,29 +5,30 @@ use std::net::IpAddr;
 use http::header::{EXPECT, HOST, ORIGIN};
 use http::request::Parts;
 use http::uri::Authority;
-use http::{HeaderMap, Method, Version};
+use http::{HeaderName, Method, Version};
 use ipnet::IpNet;
 
 use super::GatewaySettings;
 use super::error::ApiError;
+use super::headers::Headers;
 use super::messages::Message;
 use crate::definitions::snapshot::Interface;
 use crate::definitions::spec::interface::Visibility;
 use crate::observe::code::Code;
 use crate::observe::event::Denial;
 
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 /// Hops of `X-Forwarded-For` that are looked at.
 const MAX_HOPS: usize = 32;
 
 /// The caller's address: the peer, or what trusted proxies say of it.
-pub fn address(peer: IpAddr, headers: &HeaderMap, settings: &GatewaySettings) -> IpAddr {
+pub fn address(peer: IpAddr, headers: Headers<'_>, settings: &GatewaySettings) -> IpAddr {
     let peer = peer.to_canonical();
     let trusted = |ip: &IpAddr| contains(&settings.trusted_proxies, *ip);
     if settings.trusted_proxies.is_empty() || !trusted(&peer) {
         return peer;
     }
-    let hops =
-        headers.get_all("x-forwarded-for").iter().rev().filter_map(|value| value.to_str().ok());
+    let hops = headers.get_all(&X_FORWARDED_FOR).rev().filter_map(|value| value.to_str().ok());
     let hops = hops.flat_map(|value| value.rsplit(',')).take(MAX_HOPS);
     let mut nearest = peer;
     for hop in hops {
@@ -58,7 +59,7 @@ fn contains(networks: &[IpNet], ip: IpAddr) -> bool {
 /// # Errors
 /// Without exactly one sane `Host` where HTTP/1.1 wants it, with a target of another host, or with an expectation that
 /// nobody here meets.
-pub fn check_framing(parts: &Parts) -> Result<(), ApiError> {
+pub fn check_framing(parts: &Parts, headers: Headers<'_>) -> Result<(), ApiError> {
     let malformed = || ApiError::new(Code::InvalidParam, Message::MalformedRequest);
     if parts.method == Method::CONNECT {
         return Err(malformed().with_status(405));
@@ -66,7 +67,7 @@ pub fn check_framing(parts: &Parts) -> Result<(), ApiError> {
     if !is_addressed_once(parts) {
         return Err(malformed());
     }
-    match parts.headers.get(EXPECT) {
+    match headers.get(&EXPECT) {
         Some(value) if !value.as_bytes().eq_ignore_ascii_case(b"100-continue") => {
             Err(malformed().with_status(417))
         }
@@ -118,8 +119,8 @@ pub fn check_address(
 ///
 /// # Errors
 /// Where that origin is not on the list.
-pub fn check_origin(interface: &Interface, headers: &HeaderMap) -> Result<Option<String>, Denial> {
-    let (Some(cors), Some(origin)) = (&interface.cors, headers.get(ORIGIN)) else {
+pub fn check_origin(interface: &Interface, headers: Headers<'_>) -> Result<Option<String>, Denial> {
+    let (Some(cors), Some(origin)) = (&interface.cors, headers.get(&ORIGIN)) else {
         return Ok(None);
     };
     let origin = origin.to_str().map_err(|_| Denial::OriginNotAllowed)?;
@@ -130,7 +131,7 @@ pub fn check_origin(interface: &Interface, headers: &HeaderMap) -> Result<Option
         return Ok(Some(origin.to_owned()));
     }
     let host = origin.split_once("://").map(|(_, host)| host);
-    let own = headers.get(HOST).and_then(|host| host.to_str().ok());
+    let own = headers.get(&HOST).and_then(|host| host.to_str().ok());
     if host.is_some() && host == own {
         return Ok(None);
     }
@@ -149,11 +150,11 @@ mod tests {
         };
         let ip = |text: &str| text.parse::<IpAddr>().unwrap();
         let from = |peer: &str, chain: &str| {
-            let headers = HeaderMap::from_iter([(
+            let headers = http::HeaderMap::from_iter([(
                 "x-forwarded-for".parse().unwrap(),
                 chain.parse().unwrap(),
             )]);
-            address(ip(peer), &headers, &settings)
+            address(ip(peer), Headers::of(&headers), &settings)
         };
         assert_eq!(from("10.0.0.1", "1.1.1.1, 2.2.2.2, 10.0.0.9"), ip("2.2.2.2"));
         assert_eq!(from("3.3.3.3", "1.1.1.1"), ip("3.3.3.3"));

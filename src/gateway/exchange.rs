@@ -5,10 +5,11 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use http::{HeaderMap, HeaderName, Method};
+use http::{HeaderName, Method};
 use jiff::Timestamp;
 
 use super::Gateway;
+use super::headers::Headers;
 use super::messages::Language;
 use super::negotiate;
 use crate::access::authorize::granting;
@@ -98,7 +99,7 @@ impl Exchange {
         pinned: &Arc<Pinned>,
         method: &Method,
         path: &str,
-        headers: &HeaderMap,
+        headers: Headers<'_>,
         peer: IpAddr,
     ) -> Self {
         let at = Timestamp::now();
@@ -314,7 +315,7 @@ impl Drop for Exchange {
 }
 
 /// The caller's id where it is sane, else the trace id of `traceparent`, else one of our own that grows with time.
-fn request_id(headers: &HeaderMap, at: Timestamp) -> String {
+fn request_id(headers: Headers<'_>, at: Timestamp) -> String {
     let header = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
     let is_sane = |id: &&str| {
         (1..=MAX_REQUEST_ID).contains(&id.len())
@@ -364,8 +365,9 @@ mod tests {
     #[test]
     fn request_ids_are_sane() {
         let id = |name: &'static str, value: &'static str| {
-            let headers = HeaderMap::from_iter([(name.parse().unwrap(), value.parse().unwrap())]);
-            request_id(&headers, Timestamp::now())
+            let headers =
+                http::HeaderMap::from_iter([(name.parse().unwrap(), value.parse().unwrap())]);
+            request_id(Headers::of(&headers), Timestamp::now())
         };
         assert_eq!(id("x-request-id", "abc-1"), "abc-1");
         assert_ne!(id("x-request-id", "a b"), "a b");

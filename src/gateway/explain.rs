@@ -273,7 +273,7 @@ fn call(
 }
 
 /// The parameters where their definitions want them.
-fn input(interface: &Interface, parameters: &Map<String, Value>) -> Input {
+fn input(interface: &Interface, parameters: &Map<String, Value>) -> Input<'static> {
     let mut input = Input::default();
     let usual = interface.query.template.usual_values();
     let mut all = parameters.clone();
@@ -294,17 +294,17 @@ fn input(interface: &Interface, parameters: &Map<String, Value>) -> Input {
             other => other.to_string(),
         };
         match declared.map_or(Location::Query, |parameter| parameter.location) {
-            Location::Path => input.path.push((name, text)),
-            Location::Header => input.headers.push((name, text)),
+            Location::Path => input.path.push((name.into(), text.into())),
+            Location::Header => input.headers.push((name.into(), text.into())),
             Location::Body => input
                 .body
                 .extend(RawValue::from_string(value.to_string()).ok().map(|raw| (name, raw))),
             Location::Query => match value {
                 Value::Array(items) => input.query.extend(items.into_iter().map(|item| {
                     let text = item.as_str().map_or_else(|| item.to_string(), str::to_owned);
-                    (name.clone(), text)
+                    (name.clone().into(), text.into())
                 })),
-                _ => input.query.push((name, text)),
+                _ => input.query.push((name.into(), text.into())),
             },
         }
     }

@@ -13,7 +13,7 @@ use super::messages::Message;
 use crate::definitions::snapshot::Interface;
 use crate::definitions::spec::interface::{Location, Method};
 use crate::observe::code::Code;
-use crate::query::params::{Input, parse_body};
+use crate::query::params::{Input, Pairs, parse_body};
 
 /// A body that is too large is read on for so long and so far, so that its sender gets to read why.
 const LINGER: Duration = Duration::from_secs(30);
@@ -30,14 +30,14 @@ pub struct BodyLimits {
 ///
 /// # Errors
 /// Where the body is too large, too slow, or no JSON object.
-pub async fn read<B>(
-    interface: &Interface,
-    segments: Vec<(String, String)>,
-    query: Vec<(String, String)>,
-    headers: &HeaderMap,
+pub async fn read<'a, B>(
+    interface: &'a Interface,
+    segments: Pairs<'a>,
+    query: Pairs<'a>,
+    headers: &'a HeaderMap,
     body: B,
     limits: BodyLimits,
-) -> Result<Input, ApiError>
+) -> Result<Input<'a>, ApiError>
 where
     B: Body<Data = Bytes> + Send + Unpin + 'static,
     B::Error: std::error::Error + Send + Sync + 'static,
@@ -52,7 +52,7 @@ where
                     crate::definitions::fault::Fault::Type(parameter.kind),
                 )
             })?;
-            input.headers.push((parameter.name.clone(), text.to_owned()));
+            input.headers.push((parameter.name.as_str().into(), text.into()));
         }
     }
     if interface.method == Method::Post {

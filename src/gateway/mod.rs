@@ -23,6 +23,7 @@ pub mod exchange;
 pub mod explain;
 pub mod framing;
 pub mod head;
+pub mod headers;
 pub mod input;
 pub mod lane;
 pub mod leave;

@@ -1,8 +1,8 @@
 //! What the caller would like: form, language and encoding of the answer.
 
-use http::HeaderMap;
 use http::header::{ACCEPT, ACCEPT_ENCODING, ACCEPT_LANGUAGE};
 
+use super::headers::Headers;
 use super::messages::Language;
 use crate::query::encode::Format;
 
@@ -29,8 +29,8 @@ impl Encoding {
 }
 
 /// The entries of a header with their weights, heaviest first; those of weight 0 come as refused.
-fn entries<'a>(headers: &'a HeaderMap, name: &http::HeaderName) -> Vec<(&'a str, f32)> {
-    let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
+fn entries<'a>(headers: Headers<'a>, name: &http::HeaderName) -> Vec<(&'a str, f32)> {
+    let values = headers.get_all(name).filter_map(|value| value.to_str().ok());
     let mut entries: Vec<(&str, f32)> = values
         .flat_map(|value| value.split(','))
         .take(MAX_ENTRIES)
@@ -46,8 +46,8 @@ fn entries<'a>(headers: &'a HeaderMap, name: &http::HeaderName) -> Vec<(&'a str,
 }
 
 /// The language of messages.
-pub fn language(headers: &HeaderMap) -> Language {
-    if !headers.contains_key(ACCEPT_LANGUAGE) {
+pub fn language(headers: Headers<'_>) -> Language {
+    if !headers.has(&ACCEPT_LANGUAGE) {
         return Language::default();
     }
     let found = entries(headers, &ACCEPT_LANGUAGE)
@@ -64,8 +64,8 @@ pub fn language(headers: &HeaderMap) -> Language {
 }
 
 /// The form that `Accept` asks for; JSON where it asks for none that there is.
-pub fn format(headers: &HeaderMap) -> Format {
-    if !headers.contains_key(ACCEPT) {
+pub fn format(headers: Headers<'_>) -> Format {
+    if !headers.has(&ACCEPT) {
         return Format::Json;
     }
     let found = entries(headers, &ACCEPT).into_iter().filter(|(_, weight)| *weight > 0.0).find_map(
@@ -86,8 +86,8 @@ pub fn format(headers: &HeaderMap) -> Format {
 }
 
 /// The encoding to use, if any.
-pub fn encoding(headers: &HeaderMap) -> Option<Encoding> {
-    if !headers.contains_key(ACCEPT_ENCODING) {
+pub fn encoding(headers: Headers<'_>) -> Option<Encoding> {
+    if !headers.has(&ACCEPT_ENCODING) {
         return None;
     }
     let entries = entries(headers, &ACCEPT_ENCODING);
@@ -109,6 +109,8 @@ pub fn encoding(headers: &HeaderMap) -> Option<Encoding> {
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderMap;
+
     use super::*;
 
     fn headers(name: http::HeaderName, value: &str) -> HeaderMap {
@@ -125,23 +127,33 @@ mod tests {
             ("zh;q=0", Language::En),
             (";;q=x,,", Language::En),
         ] {
-            assert_eq!(language(&headers(ACCEPT_LANGUAGE, value)), expected, "{value}");
+            assert_eq!(
+                language(Headers::of(&headers(ACCEPT_LANGUAGE, value))),
+                expected,
+                "{value}"
+            );
         }
     }
 
     #[test]
     fn forms_and_encodings() {
-        assert_eq!(format(&headers(ACCEPT, "text/html, text/csv;q=0.9, */*;q=0.1")), Format::Csv);
-        assert_eq!(format(&headers(ACCEPT, "*/*")), Format::Json);
-        assert_eq!(format(&headers(ACCEPT, "image/png")), Format::Json);
         assert_eq!(
-            encoding(&headers(ACCEPT_ENCODING, "gzip, deflate, br")),
+            format(Headers::of(&headers(ACCEPT, "text/html, text/csv;q=0.9, */*;q=0.1"))),
+            Format::Csv
+        );
+        assert_eq!(format(Headers::of(&headers(ACCEPT, "*/*"))), Format::Json);
+        assert_eq!(format(Headers::of(&headers(ACCEPT, "image/png"))), Format::Json);
+        assert_eq!(
+            encoding(Headers::of(&headers(ACCEPT_ENCODING, "gzip, deflate, br"))),
             Some(Encoding::Brotli)
         );
-        assert_eq!(encoding(&headers(ACCEPT_ENCODING, "gzip;q=1, br;q=0.1")), Some(Encoding::Gzip));
-        assert_eq!(encoding(&headers(ACCEPT_ENCODING, "identity")), None);
         assert_eq!(
-            encoding(&headers(ACCEPT_ENCODING, "*;q=0.5, zstd;q=0")),
+            encoding(Headers::of(&headers(ACCEPT_ENCODING, "gzip;q=1, br;q=0.1"))),
+            Some(Encoding::Gzip)
+        );
+        assert_eq!(encoding(Headers::of(&headers(ACCEPT_ENCODING, "identity"))), None);
+        assert_eq!(
+            encoding(Headers::of(&headers(ACCEPT_ENCODING, "*;q=0.5, zstd;q=0"))),
             Some(Encoding::Brotli)
         );
     }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::header::{ACCESS_CONTROL_REQUEST_METHOD, AUTHORIZATION};
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, Method, StatusCode};
+use http::{HeaderName, Method, StatusCode};
 use http_body::Body as HttpBody;
 
 use super::answer::{self, Answered, Question};
@@ -19,6 +19,7 @@ use super::body::Body;
 use super::error::ApiError;
 use super::exchange::{Exchange, Outcome, Pinned};
 use super::head::Reply;
+use super::headers::Headers;
 use super::input::{self, BodyLimits};
 use super::messages::Message;
 use super::{admit, negotiate, openapi, respond, route};
@@ -31,7 +32,7 @@ use crate::definitions::spec::interface::{Audit, Location, Status};
 use crate::observe::code::Code;
 use crate::observe::event::{Denial, Event};
 use crate::query::encode::Format;
-use crate::query::params::{self, parse_query};
+use crate::query::params::{self, Pairs, parse_query};
 use crate::query::scope;
 use crate::store::audit::ExecuteKind;
 
@@ -59,11 +60,11 @@ where
     B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
     B::Error: std::error::Error + Send + Sync + 'static,
 {
-    let mut exchange =
-        Exchange::begin(pinned, &parts.method, parts.uri.path(), &parts.headers, peer);
-    match run(&mut exchange, parts, body, test).await {
+    let headers = Headers::of(&parts.headers);
+    let mut exchange = Exchange::begin(pinned, &parts.method, parts.uri.path(), headers, peer);
+    match run(&mut exchange, parts, headers, body, test).await {
         Ok(Found::Data(answered, format)) => {
-            respond::well(exchange, answered, format, &parts.headers).await
+            respond::well(exchange, answered, format, headers).await
         }
         Ok(Found::Ready(reply)) => {
             let (status, bytes) =
@@ -84,6 +85,7 @@ enum Found {
 async fn run<B>(
     exchange: &mut Exchange,
     parts: &Parts,
+    headers: Headers<'_>,
     body: B,
     test: Option<&TestRun>,
 ) -> Result<Found, ApiError>
@@ -94,14 +96,14 @@ where
     match test {
         Some(_) => exchange.kind = ExecuteKind::Test,
         None if !exchange.is_admitted => return Err(ApiError::overloaded()),
-        None => admit::check_framing(parts)?,
+        None => admit::check_framing(parts, headers)?,
     }
     let pinned = exchange.pinned.clone();
     let Pinned { gateway, generation } = &*pinned;
     let query = parse_query(parts.uri.query().unwrap_or_default())?;
     if parts.uri.path() == OPENAPI_PATH {
-        let principal = authenticate(exchange, &parts.headers).await?;
-        let answer = openapi::answer(exchange, &parts.method, &parts.headers, &principal);
+        let principal = authenticate(exchange, headers).await?;
+        let answer = openapi::answer(exchange, &parts.method, headers, &principal);
         return Box::pin(answer).await.map(Found::Ready);
     }
 
@@ -115,7 +117,9 @@ where
             let snapshot = &generation.snapshot;
             match route::find(snapshot, parts.uri.path(), &query) {
                 Ok(matched) => (matched.interface, matched.segments),
-                Err(error) => return Err(Box::pin(missed(exchange, parts, &query, error)).await),
+                Err(error) => {
+                    return Err(Box::pin(missed(exchange, parts, headers, &query, error)).await);
+                }
             }
         }
     };
@@ -126,16 +130,16 @@ where
 
     // admit
     admit::check_address(interface, exchange.ip, &gateway.settings)?;
-    exchange.origin = admit::check_origin(interface, &parts.headers)?;
+    exchange.origin = admit::check_origin(interface, headers)?;
     if parts.method == Method::OPTIONS {
-        return Ok(Found::Ready(preflight(exchange, interface, &parts.headers)));
+        return Ok(Found::Ready(preflight(exchange, interface, headers)));
     }
     route::method(interface, &parts.method)?;
 
     // authenticate, authorise, limit
     let principal = match test {
         Some(test) => test.principal.clone(),
-        None => authenticate(exchange, &parts.headers).await?,
+        None => authenticate(exchange, headers).await?,
     };
     exchange.principal = Some(principal.clone());
     let policies = &generation.snapshot.policies;
@@ -148,7 +152,7 @@ where
     exchange.passed = true;
 
     // params
-    let format = format(&query, &parts.headers)?;
+    let format = format(&query, headers)?;
     if test.is_none() && format.is_export() {
         exchange.kind = ExecuteKind::Export;
     }
@@ -174,7 +178,8 @@ where
 async fn missed(
     exchange: &mut Exchange,
     parts: &Parts,
-    query: &[(String, String)],
+    headers: Headers<'_>,
+    query: &Pairs<'_>,
     error: ApiError,
 ) -> ApiError {
     if error.code != Code::NotFound || !exchange.gateway().misses.take(exchange.at) {
@@ -183,7 +188,7 @@ async fn missed(
     let (code, reason) = route::whose(&exchange.generation().snapshot, parts.uri.path(), query);
     if !code.is_empty() {
         // Whoever still calls what is switched off can be told.
-        exchange.principal = authenticate(exchange, &parts.headers).await.ok();
+        exchange.principal = authenticate(exchange, headers).await.ok();
     }
     exchange.missed = Some(code);
     error.because(reason)
@@ -211,7 +216,7 @@ fn turned_away(
 
 async fn authenticate(
     exchange: &Exchange,
-    headers: &HeaderMap,
+    headers: Headers<'_>,
 ) -> Result<Arc<Principal>, ApiError> {
     let generation = exchange.generation();
     let (ip, at, instant) = (exchange.ip, exchange.at, exchange.started);
@@ -224,9 +229,9 @@ async fn authenticate(
     Ok(authenticated.await?)
 }
 
-fn credentials(headers: &HeaderMap) -> Credentials<'_> {
-    let mut keys = headers.get_all(X_API_KEY).iter();
-    let mut authorizations = headers.get_all(AUTHORIZATION).iter();
+fn credentials(headers: Headers<'_>) -> Credentials<'_> {
+    let mut keys = headers.get_all(&X_API_KEY);
+    let mut authorizations = headers.get_all(&AUTHORIZATION);
     let all = (keys.next(), keys.next(), authorizations.next(), authorizations.next());
     let text = match all {
         (None, _, None, _) => return Credentials::None,
@@ -266,7 +271,7 @@ fn limit(
 }
 
 /// The form asked for: `?format=` before `Accept`.
-fn format(query: &[(String, String)], headers: &HeaderMap) -> Result<Format, ApiError> {
+fn format(query: &Pairs<'_>, headers: Headers<'_>) -> Result<Format, ApiError> {
     let mut words = query.iter().filter(|(name, _)| name == "format").map(|(_, word)| word);
     match (words.next(), words.next()) {
         (None, _) => Ok(negotiate::format(headers)),
@@ -279,13 +284,13 @@ fn format(query: &[(String, String)], headers: &HeaderMap) -> Result<Format, Api
 }
 
 /// The answer to `OPTIONS`.
-fn preflight(exchange: &Exchange, interface: &Interface, headers: &HeaderMap) -> Reply {
+fn preflight(exchange: &Exchange, interface: &Interface, headers: Headers<'_>) -> Reply {
     let mut head = respond::base(exchange, StatusCode::NO_CONTENT);
     head.put_lines(respond::VARY);
     let allowed = route::allowed(interface.method);
     head.put("allow", allowed);
     if let (Some(cors), true) = (&interface.cors, exchange.origin.is_some())
-        && headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
+        && headers.has(&ACCESS_CONTROL_REQUEST_METHOD)
     {
         head.put("access-control-allow-methods", allowed);
         head.put_number("access-control-max-age", cors.max_age_seconds);
@@ -295,13 +300,13 @@ fn preflight(exchange: &Exchange, interface: &Interface, headers: &HeaderMap) ->
 }
 
 /// The path segments of a test, which names its interface itself.
-fn test_segments(interface: &Interface, path: &str) -> Vec<(String, String)> {
+fn test_segments<'a>(interface: &'a Interface, path: &'a str) -> Pairs<'a> {
     let pattern = interface.path.split('/');
     pattern
         .zip(path.split('/'))
         .filter_map(|(segment, text)| {
             let name = segment.strip_prefix('{')?.strip_suffix('}')?;
-            Some((name.to_owned(), params::decode(text, false).ok()?))
+            Some((name.into(), params::decode(text, false).ok()?))
         })
         .collect()
 }

@@ -2,13 +2,14 @@
 
 use bytes::Bytes;
 use http::header::IF_NONE_MATCH;
-use http::{HeaderMap, Method, StatusCode};
+use http::{Method, StatusCode};
 
 use super::answer::{self, Answered};
 use super::body::{Body, compress};
 use super::error::ApiError;
 use super::exchange::{Exchange, Outcome};
 use super::head::{Head, Reply};
+use super::headers::Headers;
 use super::messages::Message;
 use super::negotiate::{self, Encoding};
 use crate::definitions::snapshot::{Binding, Interface};
@@ -28,7 +29,7 @@ pub async fn well(
     mut exchange: Exchange,
     answered: Answered,
     format: Format,
-    headers: &HeaderMap,
+    headers: Headers<'_>,
 ) -> Reply {
     let encoding = if format == Format::Xlsx { None } else { negotiate::encoding(headers) };
     let (body, entry, rows, truncated) = match answered {
@@ -109,11 +110,10 @@ fn put_etag(head: &mut Head, etag: Option<&str>) {
     }
 }
 
-fn matches(headers: &HeaderMap, etag: &str) -> bool {
+fn matches(headers: Headers<'_>, etag: &str) -> bool {
     let plain = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
     headers
-        .get_all(IF_NONE_MATCH)
-        .iter()
+        .get_all(&IF_NONE_MATCH)
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','))
         .any(|tag| tag.trim() == "*" || plain(tag) == plain(etag))

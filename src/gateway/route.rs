@@ -7,13 +7,13 @@ use super::messages::Message;
 use crate::definitions::fault::Fault;
 use crate::definitions::snapshot::{Interface, Snapshot};
 use crate::definitions::spec::interface::{Method, Status};
-use crate::query::params::decode;
+use crate::query::params::{Pairs, decode};
 
 /// An interface and the values of its path segments.
 #[derive(Debug)]
 pub struct Matched<'a> {
     pub interface: &'a Arc<Interface>,
-    pub segments: Vec<(String, String)>,
+    pub segments: Pairs<'a>,
 }
 
 /// Finds the interface for a path and the version that the query names.
@@ -22,8 +22,8 @@ pub struct Matched<'a> {
 /// Where there is none, or the path is not decodable.
 pub fn find<'a>(
     snapshot: &'a Snapshot,
-    path: &str,
-    query: &[(String, String)],
+    path: &'a str,
+    query: &Pairs<'_>,
 ) -> Result<Matched<'a>, ApiError> {
     let nowhere = || ApiError::not_found(Message::NoInterface);
     let found = snapshot.routes.paths.at(path).map_err(|_| nowhere())?;
@@ -47,17 +47,13 @@ pub fn find<'a>(
     };
     let mut segments = Vec::new();
     for (name, text) in found.params.iter() {
-        segments.push((name.to_owned(), decode(text, false)?));
+        segments.push((name.into(), decode(text, false)?));
     }
     Ok(Matched { interface: &snapshot.interfaces[index], segments })
 }
 
 /// The code that an address belongs to, where it does, and why nothing answers there: for the record of a miss.
-pub fn whose(
-    snapshot: &Snapshot,
-    path: &str,
-    query: &[(String, String)],
-) -> (String, &'static str) {
+pub fn whose(snapshot: &Snapshot, path: &str, query: &Pairs<'_>) -> (String, &'static str) {
     let Ok(found) = snapshot.routes.paths.at(path) else {
         return (String::new(), "no interface has this address");
     };

@@ -1,5 +1,7 @@
 //! Takes the parameters of a call: from path, query, headers and body to typed values, with every fault at once.
 
+use std::borrow::Cow;
+
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
@@ -21,14 +23,16 @@ const MAX_GIVEN_BYTES: usize = 256;
 /// How deep a body may nest.
 const MAX_BODY_DEPTH: usize = 64;
 
+/// Names and decoded values, which stay where they were read if they had nothing to decode.
+pub type Pairs<'a> = Vec<(Cow<'a, str>, Cow<'a, str>)>;
+
 /// What a call says, still as text.
 #[derive(Debug, Default)]
-pub struct Input {
-    pub path: Vec<(String, String)>,
-    /// Decoded.
-    pub query: Vec<(String, String)>,
+pub struct Input<'a> {
+    pub path: Pairs<'a>,
+    pub query: Pairs<'a>,
     /// Headers that are parameters of the interface, by parameter name.
-    pub headers: Vec<(String, String)>,
+    pub headers: Pairs<'a>,
     pub body: Vec<(String, Box<RawValue>)>,
 }
 
@@ -45,7 +49,7 @@ pub type ParamFault = (String, Fault);
 ///
 /// # Errors
 /// Every fault, up to a limit.
-pub fn take(interface: &Interface, input: &Input) -> Result<Params, Vec<ParamFault>> {
+pub fn take(interface: &Interface, input: &Input<'_>) -> Result<Params, Vec<ParamFault>> {
     let mut faults = Vec::new();
     let mut values = Vec::with_capacity(interface.parameters.len());
     for parameter in &interface.parameters {
@@ -68,7 +72,7 @@ pub fn take(interface: &Interface, input: &Input) -> Result<Params, Vec<ParamFau
     Err(faults)
 }
 
-fn one(parameter: &Parameter, input: &Input) -> Result<Option<Bind>, Fault> {
+fn one(parameter: &Parameter, input: &Input<'_>) -> Result<Option<Bind>, Fault> {
     let name = &parameter.name;
     let pairs = match parameter.location {
         Location::Path => &input.path,
@@ -88,9 +92,9 @@ fn one(parameter: &Parameter, input: &Input) -> Result<Option<Bind>, Fault> {
             };
         }
     };
-    let mut found = pairs.iter().filter(|(key, _)| key == name).map(|(_, text)| text);
+    let mut found = pairs.iter().filter(|(key, _)| key == name).map(|(_, text)| &**text);
     let Some(first) = found.next() else { return Ok(None) };
-    let more: Vec<String> = found.take(MAX_ARRAY_ITEMS + 1).cloned().collect();
+    let more: Vec<&str> = found.take(MAX_ARRAY_ITEMS + 1).collect();
     if more.is_empty() {
         // `?x=` gives nothing to anything that is not a text.
         let is_text = matches!(parameter.kind, ParamType::String | ParamType::Array);
@@ -103,28 +107,28 @@ fn one(parameter: &Parameter, input: &Input) -> Result<Option<Bind>, Fault> {
     if parameter.kind != ParamType::Array {
         return Err(Fault::Repeated);
     }
-    let all: Vec<String> = std::iter::once(first.clone()).chain(more).collect();
+    let all: Vec<String> = std::iter::once(first).chain(more).map(str::to_owned).collect();
     parameter.from_texts(&all).map(Some)
 }
 
-fn unknown(interface: &Interface, input: &Input, faults: &mut Vec<ParamFault>) {
+fn unknown(interface: &Interface, input: &Input<'_>, faults: &mut Vec<ParamFault>) {
     let declared = |name: &str, location: Location| {
         interface.parameters.iter().any(|p| p.location == location && p.name == name)
     };
-    let in_query = input.query.iter().map(|(name, _)| (name, Location::Query));
-    let in_body = input.body.iter().map(|(name, _)| (name, Location::Body));
+    let in_query = input.query.iter().map(|(name, _)| (&**name, Location::Query));
+    let in_body = input.body.iter().map(|(name, _)| (name.as_str(), Location::Body));
     for (name, location) in in_query.chain(in_body) {
-        let reserved = location == Location::Query && RESERVED.contains(&name.as_str());
+        let reserved = location == Location::Query && RESERVED.contains(&name);
         let listed = |faults: &[ParamFault]| faults.iter().any(|(listed, _)| listed == name);
         if faults.len() < MAX_FAULTS && !reserved && !declared(name, location) && !listed(faults) {
-            faults.push((name.clone(), Fault::Unknown));
+            faults.push((name.to_owned(), Fault::Unknown));
         }
     }
 }
 
 /// What was given for the parameters of `interface`, as it came, as JSON for the record of a call whose parameters were
 /// refused: sensitive ones masked, long ones cut, unknown ones left out.
-pub fn given(interface: &Interface, input: &Input) -> String {
+pub fn given(interface: &Interface, input: &Input<'_>) -> String {
     let mut map = Map::new();
     for parameter in &interface.parameters {
         let texts: Vec<&str> = match parameter.location {
@@ -147,8 +151,8 @@ pub fn given(interface: &Interface, input: &Input) -> String {
     Value::Object(map).to_string()
 }
 
-fn all<'a>(pairs: &'a [(String, String)], name: &str) -> Vec<&'a str> {
-    let own = pairs.iter().filter(|(key, _)| key == name).map(|(_, text)| text.as_str());
+fn all<'a>(pairs: &'a Pairs<'_>, name: &str) -> Vec<&'a str> {
+    let own = pairs.iter().filter(|(key, _)| key == name).map(|(_, text)| &**text);
     own.take(MAX_ARRAY_ITEMS).collect()
 }
 
@@ -167,7 +171,7 @@ pub enum Malformed {
 ///
 /// # Errors
 /// Where it is not percent-encoded UTF-8, or endless.
-pub fn parse_query(text: &str) -> Result<Vec<(String, String)>, Malformed> {
+pub fn parse_query(text: &str) -> Result<Pairs<'_>, Malformed> {
     let mut pairs = Vec::new();
     for pair in text.split('&').filter(|pair| !pair.is_empty()) {
         if pairs.len() >= MAX_PAIRS {
@@ -183,11 +187,11 @@ pub fn parse_query(text: &str) -> Result<Vec<(String, String)>, Malformed> {
 ///
 /// # Errors
 /// Where a code is cut short or the result is not UTF-8.
-pub fn decode(text: &str, plus_is_space: bool) -> Result<String, Malformed> {
+pub fn decode(text: &str, plus_is_space: bool) -> Result<Cow<'_, str>, Malformed> {
     let bytes = text.as_bytes();
     let is_coded = bytes.contains(&b'%') || plus_is_space && bytes.contains(&b'+');
     if !is_coded {
-        return Ok(text.to_owned());
+        return Ok(Cow::Borrowed(text));
     }
     let mut out = Vec::with_capacity(bytes.len());
     let mut at = 0;
@@ -207,7 +211,7 @@ pub fn decode(text: &str, plus_is_space: bool) -> Result<String, Malformed> {
         }
         at += 1;
     }
-    String::from_utf8(out).map_err(|_| Malformed::Query)
+    String::from_utf8(out).map(Cow::Owned).map_err(|_| Malformed::Query)
 }
 
 /// Reads a body: a JSON object, or nothing.
@@ -309,8 +313,7 @@ mod tests {
     fn queries_decode_strictly() {
         let pairs = parse_query("a=1&b=%E9%97%A8+x&c&d=a%2Bb").unwrap();
         let expected = [("a", "1"), ("b", "门 x"), ("c", ""), ("d", "a+b")];
-        let found: Vec<(&str, &str)> =
-            pairs.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
+        let found: Vec<(&str, &str)> = pairs.iter().map(|(n, v)| (&**n, &**v)).collect();
         assert_eq!(found, expected);
         for bad in ["a=%", "a=%2", "a=%zz", "a=%FF", "%C3=1"] {
             assert_eq!(parse_query(bad), Err(Malformed::Query), "{bad}");

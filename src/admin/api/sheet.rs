@@ -13,6 +13,7 @@ use super::envelope::failure;
 use crate::admin::Admin;
 use crate::definitions::snapshot::Interface;
 use crate::engines::Cell;
+use crate::gateway::headers::Headers;
 use crate::gateway::messages::Language;
 use crate::gateway::negotiate::language;
 use crate::observe::code::Code;
@@ -63,7 +64,7 @@ pub async fn show(
     let Some(interface) = generation.snapshot.find(&code, version) else {
         return failure(Code::NotFound, "There is no such interface.");
     };
-    let at = usize::from(language(&headers) == Language::Zh);
+    let at = usize::from(language(Headers::of(&headers)) == Language::Zh);
     match workbook(interface, at) {
         Ok(bytes) => {
             let file = format!("attachment; filename=\"{}.xlsx\"", interface.code);

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use http::{HeaderMap, Method, StatusCode};
+use http::{Method, StatusCode};
 use serde_json::{Map, Value, json};
 
 use crate::access::authorize::authorize;
@@ -14,6 +14,7 @@ use crate::gateway::body::{Body, compress};
 use crate::gateway::error::ApiError;
 use crate::gateway::exchange::Exchange;
 use crate::gateway::head::Reply;
+use crate::gateway::headers::Headers;
 use crate::gateway::messages::Message;
 use crate::gateway::{negotiate, respond};
 
@@ -33,7 +34,7 @@ const ABOUT: &str = "The data interfaces that the caller may call. Send `X-API-K
 pub async fn answer(
     exchange: &Exchange,
     method: &Method,
-    headers: &HeaderMap,
+    headers: Headers<'_>,
     principal: &Arc<Principal>,
 ) -> Result<Reply, ApiError> {
     const ALLOWED: &str = "GET, HEAD, OPTIONS";

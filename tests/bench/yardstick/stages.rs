@@ -16,6 +16,7 @@ use tidegate::access::authorize::authorize;
 use tidegate::access::mask_key::MaskKey;
 use tidegate::definitions::snapshot::Interface;
 use tidegate::gateway::exchange::{Exchange, Outcome, Pinned};
+use tidegate::gateway::headers::Headers;
 use tidegate::gateway::leave::Leave;
 use tidegate::gateway::misses::Misses;
 use tidegate::gateway::pipeline::handle;
@@ -88,6 +89,7 @@ fn time(mut work: impl FnMut()) -> f64 {
 
 async fn measure(gateway: Arc<Gateway>, target: String) -> String {
     let (parts, _) = request(&target).into_parts();
+    let headers = Headers::of(&parts.headers);
     let pinned = Pinned::new(&gateway);
     let generation = &pinned.generation;
     let policies = &generation.snapshot.policies;
@@ -110,7 +112,7 @@ async fn measure(gateway: Arc<Gateway>, target: String) -> String {
         let input = input::read(interface, Vec::new(), pairs.clone(), &parts.headers, body, taken);
         futures::executor::block_on(input).expect("parameters")
     };
-    let begin = || Exchange::begin(&pinned, &parts.method, parts.uri.path(), &parts.headers, IP);
+    let begin = || Exchange::begin(&pinned, &parts.method, parts.uri.path(), headers, IP);
     let outcome = Outcome { code: Code::Ok, status: 200, rows: 1, bytes: 300, error: None };
     let finished = |mut exchange: Exchange| {
         exchange.index = Some(interface.index);
@@ -133,9 +135,9 @@ async fn measure(gateway: Arc<Gateway>, target: String) -> String {
         (
             "admit",
             time(|| {
-                let _ = black_box(admit::check_framing(&parts));
+                let _ = black_box(admit::check_framing(&parts, headers));
                 let _ = black_box(admit::check_address(interface, IP, &gateway.settings));
-                let _ = black_box(admit::check_origin(interface, &parts.headers));
+                let _ = black_box(admit::check_origin(interface, headers));
             }),
         ),
         ("authenticate", time(|| drop(black_box(authenticate())))),
@@ -157,8 +159,8 @@ async fn measure(gateway: Arc<Gateway>, target: String) -> String {
         (
             "form",
             time(|| {
-                black_box(negotiate::format(&parts.headers));
-                black_box(negotiate::encoding(&parts.headers));
+                black_box(negotiate::format(headers));
+                black_box(negotiate::encoding(headers));
             }),
         ),
         (
