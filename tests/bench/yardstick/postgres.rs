@@ -7,7 +7,7 @@ use tokio_postgres::{Client, NoTls, Statement};
 use crate::web::{Item, Source};
 
 /// More connections are no faster.
-const CONNECTIONS: usize = 4;
+const CONNECTIONS: usize = 2;
 
 pub struct Items {
     url: String,
