@@ -273,3 +273,58 @@ impl Shared {
         None
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Barrier;
+
+    use super::*;
+    use crate::definitions::spec::datasource::Pool as Connections;
+
+    /// Ends when all of its kind have begun.
+    struct Meeting(Arc<Barrier>);
+
+    impl Job for Meeting {
+        fn run(&self, _: &mut Session) {
+            self.0.wait();
+        }
+    }
+
+    fn pool(max_connections: u32) -> Pool {
+        let config = Arc::new(EngineConfig {
+            id: "test".into(),
+            path: "nowhere.db".into(),
+            init: None,
+            host: String::new(),
+            port: None,
+            database: None,
+            username: None,
+            password: None,
+            tls: None,
+            read_only: true,
+            pool: Connections { max_connections, ..Connections::default() },
+            timeout_ms: 1_000,
+            runtime: None,
+        });
+        let open = Arc::default();
+        Pool::new(config.clone(), open, Arc::new(Inline::new(&config, &Arc::default())))
+    }
+
+    #[test]
+    fn an_idle_worker_gives_its_connection_to_whoever_borrows() {
+        let processors = thread::available_parallelism().map_or(1, usize::from).max(2);
+        let pool = pool(u32::try_from(processors).unwrap());
+        let meeting = Arc::new(Barrier::new(processors));
+        for _ in 0..processors {
+            let job: Arc<dyn Job> = Arc::new(Meeting(meeting.clone()));
+            pool.submit(&job).unwrap();
+        }
+        let limit = Instant::now() + Duration::from_secs(10);
+        while !pool.lend() {
+            assert!(Instant::now() < limit, "{:?}", pool.stats());
+            thread::sleep(Duration::from_millis(1));
+        }
+        let state = pool.shared.state.lock();
+        assert_eq!((state.threads, state.lent, state.unwanted), (processors - 1, 1, 0));
+    }
+}

@@ -86,6 +86,15 @@ async fn a_short_statement_runs_where_it_is_asked_for() {
 }
 
 #[tokio::test]
+async fn a_burst_of_short_statements_does_not_start_a_worker_each() {
+    let engine = Database::with(ROWS).max_connections(32).open();
+    let burst = (0..64).map(|_| run(&engine, "SELECT 1", Witness::default()));
+    assert_eq!(futures::future::join_all(burst).await.len(), 64);
+    let open = engine.stats().open;
+    assert!(open < 16, "{open} connections are open");
+}
+
+#[tokio::test]
 async fn a_long_statement_begins_anew_with_a_worker_and_is_known_then() {
     let engine = Database::with(ROWS).open();
     warm(&engine).await;
