@@ -49,7 +49,7 @@ fn compile_here(
     debug_assert!(problems.iter().all(Problem::is_error), "{problems:?}");
     route::versions(&mut interfaces, &mut problems);
     let interfaces: Vec<Arc<Interface>> = interfaces.into_iter().map(Arc::new).collect();
-    let routes = route::routes(&interfaces, &mut problems);
+    let routes = route::routes(&interfaces, share, &mut problems);
     let policies = policy::compile(&sources, tree, &datasources, &interfaces, &mut problems);
     if !problems.iter().any(Problem::is_error) {
         advice::give(&sources, &interfaces, &policies, &mut problems);
@@ -89,7 +89,7 @@ fn interfaces(
         (definition, problems)
     });
     let mut interfaces = Vec::with_capacity(compiled.len());
-    for (definition, found) in compiled {
+    for (definition, found) in share.paced(compiled.into_iter()) {
         problems.extend(found);
         if let Some(definition) = definition {
             interfaces.push(Interface { index: interfaces.len(), successor: None, definition });

@@ -60,13 +60,13 @@ impl Tree {
     /// A tree of given files, as [`load`] would make of them.
     pub fn from_files(files: impl IntoIterator<Item = (String, String)>) -> Self {
         let mut tree = Self { files: Arc::new(files.into_iter().collect()), ..Self::default() };
-        tree.seal(None);
+        tree.seal(None, Share::All);
         tree
     }
 
-    fn seal(&mut self, commit: Option<String>) {
+    fn seal(&mut self, commit: Option<String>, share: Share) {
         let mut hash = Sha256::new();
-        for (path, text) in self.files.iter() {
+        for (path, text) in share.paced(self.files.iter()) {
             hash.update((path.len() as u64).to_le_bytes());
             hash.update(path);
             hash.update((text.len() as u64).to_le_bytes());
@@ -114,7 +114,7 @@ fn read_all(root: &Path, paths: &[PathBuf], problems: Vec<Problem>, share: Share
         text
     });
     let mut files = Files::new();
-    for (path, text) in paths.iter().zip(texts) {
+    for (path, text) in share.paced(paths.iter().zip(texts)) {
         let name = relative(root, path);
         match text {
             Ok(text) => drop(files.insert(name, text)),
@@ -122,7 +122,7 @@ fn read_all(root: &Path, paths: &[PathBuf], problems: Vec<Problem>, share: Share
         }
     }
     tree.files = Arc::new(files);
-    tree.seal(commit(root));
+    tree.seal(commit(root), share);
     tree
 }
 
@@ -167,10 +167,8 @@ impl Look {
         commit(root).hash(&mut hasher);
         let mut problems = Vec::new();
         let paths = paths(root, share, &mut problems);
-        let mut pace = Pace::of(share);
         problems.iter().for_each(|problem| problem.place.file.hash(&mut hasher));
-        for path in &paths {
-            pace.keep();
+        for path in share.paced(paths.iter()) {
             path.as_os_str().hash(&mut hasher);
             let Ok(meta) = fs::metadata(path) else { continue };
             let modified = meta.modified().ok();

@@ -4,8 +4,11 @@ use std::num::NonZero;
 use std::thread::{self, Builder, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
-/// Stack of a thread that compiles: parsers of what people nest recurse, and the caller's stack may be small.
-const STACK_BYTES: usize = 32 << 20;
+use crate::sql::grammar;
+
+/// Stack of a thread that compiles: parsers of what people nest recurse, and the caller's stack may be small. The parser of SQL
+/// finds in it what it needs; with less it would map a stack of its own for each statement.
+const STACK_BYTES: usize = grammar::STACK_BYTES;
 /// More threads than this are of little use, and each has a stack.
 const MAX_THREADS: usize = 8;
 /// For fewer things than this another thread is not worth its start.
@@ -30,6 +33,14 @@ pub enum Share {
     Half,
 }
 
+impl Share {
+    /// The same items, with pauses in between that leave others as much as this says.
+    pub fn paced<I: Iterator>(self, items: I) -> impl Iterator<Item = I::Item> {
+        let mut pace = Pace::of(self);
+        items.inspect(move |_| pace.keep())
+    }
+}
+
 /// Makes room in long work for those who answer calls.
 #[derive(Debug)]
 pub struct Pace {
@@ -42,7 +53,7 @@ impl Pace {
         Self { since: (share == Share::Half).then(Instant::now) }
     }
 
-    /// To be called after each small piece of work.
+    /// To be called between small pieces of work.
     pub fn keep(&mut self) {
         if let Some(since) = &mut self.since
             && since.elapsed() >= STRETCH
@@ -59,15 +70,7 @@ pub fn map<T: Sync, R: Send>(items: &[T], share: Share, work: impl Fn(&T) -> R +
     let processors = if share == Share::All { all } else { all.div_ceil(2) };
     let threads = processors.min(MAX_THREADS).min(items.len() / LEAST_SHARE).max(1);
     let chunk = items.len().div_ceil(threads).max(1);
-    let run = |items: &[T]| {
-        let mut pace = Pace::of(share);
-        let one = |item| {
-            let made = work(item);
-            pace.keep();
-            made
-        };
-        items.iter().map(one).collect::<Vec<R>>()
-    };
+    let run = |items: &[T]| share.paced(items.iter()).map(&work).collect::<Vec<R>>();
     thread::scope(|scope| {
         let mut shares = items.chunks(chunk);
         let first = shares.next().unwrap_or_default();

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::parallel::Share;
 use super::problem::{Problem, ProblemCode};
 use super::snapshot::{Interface, Route, Routes};
 use super::spec::interface::Status;
@@ -39,10 +40,10 @@ pub fn versions(interfaces: &mut [Interface], problems: &mut Vec<Problem>) {
 }
 
 /// The addresses of all interfaces.
-pub fn routes(interfaces: &[Arc<Interface>], problems: &mut Vec<Problem>) -> Routes {
+pub fn routes(interfaces: &[Arc<Interface>], share: Share, problems: &mut Vec<Problem>) -> Routes {
     let mut routes = Routes::default();
     let mut by_path: HashMap<String, usize> = HashMap::new();
-    for interface in interfaces {
+    for interface in share.paced(interfaces.iter()) {
         let owner = by_path.get(&interface.path).copied();
         if let Some(at) = owner {
             let first = routes.entries[at].versions.first().map(|first| &interfaces[*first]);

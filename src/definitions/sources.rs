@@ -11,7 +11,7 @@ use super::document::{self, Document};
 use super::kept::Kept;
 use super::load::Tree;
 use super::mention::Outline;
-use super::parallel::{self, Pace, Share};
+use super::parallel::{self, Share};
 use super::problem::{Place, Problem, ProblemCode};
 use super::schema::Kind;
 use super::snapshot::Definition;
@@ -101,9 +101,7 @@ impl Sources {
         let all = parallel::map(&files, share, |(file, text)| Parsed::of(file, text, kept));
         self.declared.reserve(files.len());
         self.identities.reserve(files.len());
-        let mut pace = Pace::of(share);
-        for ((file, _), parsed) in files.iter().zip(all) {
-            pace.keep();
+        for ((file, _), parsed) in share.paced(files.iter().zip(all)) {
             problems.extend(parsed.problems);
             if parsed.is_unread {
                 self.unread.insert(folder(file).to_owned());

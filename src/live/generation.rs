@@ -11,6 +11,7 @@ use crate::access::authenticate::Authenticator;
 use crate::access::limit::Limiter;
 use crate::access::mask_key::MaskKey;
 use crate::access::rights::RightsTable;
+use crate::definitions::parallel::Share;
 use crate::definitions::problem::Problem;
 use crate::definitions::snapshot::{Interface, Snapshot};
 use crate::engines::registry::{Registry, Source, Surroundings};
@@ -83,9 +84,9 @@ impl Generation {
             &mut warnings,
         );
         let before = previous.map(Self::at_work).unwrap_or_default();
-        let runtime = snapshot
-            .interfaces
-            .iter()
+        let share = if previous.is_some() { Share::Half } else { Share::All };
+        let runtime = share
+            .paced(snapshot.interfaces.iter())
             .map(|interface| at_run_time(interface, &before, &registry, observer));
         let runtime = runtime.collect();
         let revision = snapshot.revision.as_str().into();

@@ -22,7 +22,7 @@ const MAX_TREE_DEPTH: usize = 1_000;
 /// Operators of a statement, so that no tree is too deep to be looked at.
 const MAX_OPERATORS: usize = 20_000;
 /// Stack on which statements are parsed and written anew, which recurses into them.
-const STACK_BYTES: usize = 64 << 20;
+pub const STACK_BYTES: usize = 64 << 20;
 
 /// Does `work` on a stack that is large enough for any statement that is let through.
 pub fn with_stack<T>(work: impl FnOnce() -> T) -> T {
