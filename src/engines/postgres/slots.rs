@@ -1,27 +1,20 @@
 //! The books of the pool: which connection runs what, and which one takes the next query. No I/O here.
 
 use std::collections::VecDeque;
-use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use super::connection::Connection;
 
-/// Connections that fast queries share before another one is opened: as many as there are processors, within these bounds.
-/// More are slower: what each turn of a server's process finds waiting becomes less.
-const SHARED_CONNECTIONS: RangeInclusive<usize> = 2..=16;
+/// Connections that fast queries share before another one is opened; more of them are no faster.
+pub(super) const SHARED_CONNECTIONS: usize = 4;
 
 /// Most queries in flight on one connection.
-const MAX_IN_FLIGHT: usize = 64;
+pub(super) const MAX_IN_FLIGHT: usize = 32;
 
-/// A connection whose running query is older than this takes no other, nor does one where a query would wait for longer.
-const YOUNG: Duration = Duration::from_millis(3);
-
-/// The time that queries of late took on a connection is a mean over about so many, since what comes in one read seems to
-/// take none but for its first.
-const MEAN_OF: u32 = 32;
+/// A connection whose running query is older than this takes no other.
+pub(super) const YOUNG: Duration = Duration::from_millis(3);
 
 /// A query behind one that runs for longer than this moves to another connection. Shorter, and pauses of a loaded
 /// machine would look like slow queries.
@@ -58,8 +51,6 @@ pub(super) struct Slot {
     doomed: Vec<u64>,
     /// Since when the first ticket has been the first.
     head_since: Instant,
-    /// How long queries of late were first, on average.
-    each: Duration,
     idle_since: Instant,
     /// Given to one query alone.
     alone: bool,
@@ -72,8 +63,6 @@ pub(super) struct Slot {
 /// All connections of a pool.
 pub(super) struct Slots {
     pub(super) max: usize,
-    /// Most connections that fast queries share while none of them is slow.
-    shared: usize,
     pub(super) open: Vec<Slot>,
     pub(super) opening: usize,
     /// Queries that wait for a connection to themselves, and queries that wait at all.
@@ -107,25 +96,21 @@ impl Slot {
     }
 
     fn takes_shared(&self, now: Instant, need: Need) -> bool {
-        let in_flight = self.tickets.len();
-        let wait = self.each * u32::try_from(in_flight).unwrap_or(u32::MAX);
-        let is_fast = wait < YOUNG && now.duration_since(self.head_since) < YOUNG;
-        (is_fast || self.is_idle())
+        let young = self.is_idle() || now.duration_since(self.head_since) < YOUNG;
+        young
             && !self.alone
             && !self.long
             && !self.reserved
             && self.doomed.is_empty()
-            && in_flight < MAX_IN_FLIGHT
+            && self.tickets.len() < MAX_IN_FLIGHT
             && self.suits(need)
     }
 }
 
 impl Slots {
     pub(super) fn new(max: usize) -> Self {
-        let processors = thread::available_parallelism().map_or(1, usize::from);
         Self {
             max,
-            shared: processors.clamp(*SHARED_CONNECTIONS.start(), *SHARED_CONNECTIONS.end()),
             open: Vec::new(),
             opening: 0,
             waiting_alone: 0,
@@ -142,7 +127,6 @@ impl Slots {
             tickets: VecDeque::new(),
             doomed: Vec::new(),
             head_since: now,
-            each: Duration::ZERO,
             idle_since: now,
             alone: false,
             long: false,
@@ -202,7 +186,7 @@ impl Slots {
             if best.is_none_or(|(_, least)| load < least) {
                 best = Some((index, load));
             }
-            if load == 0 || usable == self.shared {
+            if load == 0 || usable == SHARED_CONNECTIONS {
                 break;
             }
         }
@@ -212,7 +196,8 @@ impl Slots {
             Some(_) => 1,
             None => self.waiting.max(1),
         };
-        let open_another = room && self.opening < wanted && usable + self.opening < self.shared;
+        let open_another =
+            room && self.opening < wanted && usable + self.opening < SHARED_CONNECTIONS;
         Pick { place: best.map(|(index, _)| self.take(index, now)), open_another }
     }
 
@@ -288,7 +273,6 @@ impl Slots {
         let slot = self.slot(connection)?;
         let ran = remove(&mut slot.tickets, ticket, &mut slot.head_since);
         slot.doomed.retain(|doomed| *doomed != ticket);
-        slot.each = (slot.each * (MEAN_OF - 1) + ran.unwrap_or_default()) / MEAN_OF;
         if ran.is_some() {
             slot.long = false;
         }
