@@ -104,12 +104,13 @@ impl Bench {
         self.tree.serve()
     }
 
-    /// Queries with this mark in their text that the server is running now; PostgreSQL and MariaDB.
+    /// Queries with this mark in their text that the server is running now in this bench's database, whatever other tests run
+    /// beside it; PostgreSQL and MariaDB.
     pub fn running(&self, mark: &str) -> usize {
         let sql = self.pick(
             "",
-            "SELECT query FROM pg_stat_activity WHERE state = 'active' AND pid <> pg_backend_pid()",
-            "SELECT info FROM information_schema.processlist WHERE command <> 'Sleep' AND id <> connection_id()",
+            "SELECT query FROM pg_stat_activity WHERE state = 'active' AND pid <> pg_backend_pid() AND datname = current_database()",
+            "SELECT info FROM information_schema.processlist WHERE command <> 'Sleep' AND id <> connection_id() AND db = database()",
         );
         self.sql(sql).lines().filter(|line| line.contains(mark)).count()
     }
