@@ -11,7 +11,8 @@ use super::{Root, cannot_run};
 use crate::access::mask_key::MaskKey;
 use crate::definitions::compile::compile;
 use crate::definitions::grant::TablePattern;
-use crate::definitions::load::load;
+use crate::definitions::load::load_with;
+use crate::definitions::parallel::Share;
 use crate::definitions::problem::{Problem, ProblemCode, Severity};
 use crate::definitions::snapshot::{Interface, Role, Snapshot};
 use crate::engines::{EngineError, catalog};
@@ -49,7 +50,7 @@ pub fn run(arguments: &Arguments) -> ExitCode {
     if !root.is_dir() {
         return cannot_run(format!("`{}` is no directory", root.display()));
     }
-    let tree = load(root);
+    let tree = load_with(root, Share::All);
     let (problems, summary) = match compile(&tree) {
         Ok(snapshot) => {
             let summary = format!(

@@ -93,12 +93,13 @@ pub fn hex(bytes: &[u8]) -> String {
         .collect()
 }
 
-/// Reads the YAML, SQL and JSON files below the folders of `root`.
+/// Reads the YAML, SQL and JSON files below the folders of `root`, beside calls.
 pub fn load(root: &Path) -> Tree {
     load_with(root, Share::Half)
 }
 
-fn load_with(root: &Path, share: Share) -> Tree {
+/// The same with so many of the processors.
+pub fn load_with(root: &Path, share: Share) -> Tree {
     let mut problems = Vec::new();
     let paths = paths(root, share, &mut problems);
     read_all(root, &paths, problems, share)

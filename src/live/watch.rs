@@ -22,7 +22,7 @@ const QUIET_FOR: Duration = Duration::from_millis(60);
 /// Looks at the files in a row that wait for writers to become quiet.
 const MAX_WAITS: usize = 10;
 
-/// What may mean a change. Looking at the files would be several events for each of them.
+/// What may mean a change. To read the files, as a reload does, would be two events for each of them.
 const CHANGES: EventKindMask = EventKindMask::CORE.union(EventKindMask::ACCESS_CLOSE);
 
 /// Watches until the returned guard is dropped.
