@@ -20,6 +20,7 @@ use crate::definitions::problem::Problem;
 use crate::gateway::Gateway;
 use crate::gateway::leave::Leave;
 use crate::gateway::misses::Misses;
+use crate::gateway::refusals::Refusals;
 use crate::live::reload::Live;
 use crate::live::upkeep;
 use crate::live::watch::Watch;
@@ -157,6 +158,7 @@ pub fn serve(settings: &Settings, start: Start) -> Result<(), ServeError> {
         leave: Leave::default(),
         settings: open_files::fit(settings.gateway.clone()),
         misses: Misses::default(),
+        refusals: Refusals::default(),
     });
     let history = Arc::new(History::default());
     control.spawn(history::run(history.clone(), gateway.observer.metrics().clone()));

@@ -12,6 +12,7 @@ use super::{Bench, Root, cannot_run};
 use crate::access::attempts::Attempts;
 use crate::gateway::leave::Leave;
 use crate::gateway::misses::Misses;
+use crate::gateway::refusals::Refusals;
 use crate::gateway::testing::{Outcome, try_case};
 use crate::gateway::{Gateway, GatewaySettings};
 use crate::query::cache::AnswerCache;
@@ -59,6 +60,7 @@ pub fn run(arguments: &Arguments) -> ExitCode {
         attempts: Attempts::new(0),
         leave: Leave::default(),
         misses: Misses::default(),
+        refusals: Refusals::default(),
         settings: GatewaySettings::default(),
     });
     let generation = live.current();

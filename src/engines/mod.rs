@@ -17,6 +17,7 @@ pub mod postgres;
 pub mod reach;
 pub mod registry;
 pub mod sqlite;
+mod turn;
 
 /// One statement to run.
 #[derive(Clone, Debug)]

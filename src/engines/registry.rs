@@ -12,6 +12,7 @@ use super::any::{AnyEngine, with_engine};
 use super::catalog::Shapes;
 use super::gate::{self, Gate, Pass};
 use super::health::{Health, Standing};
+use super::turn::let_others_go;
 use super::{
     Column, Dialect, Done, Engine, EngineConfig, EngineError, LoginStep, PoolStats, Query, RowSink,
 };
@@ -64,9 +65,7 @@ impl Source {
         self.finished(result.as_ref().map(drop), took, rows);
         // What counts for the health of the datasource; past the deadline its caller only hears that.
         let is_late = |error: &EngineError| error.is_ill_health() && Instant::now() >= deadline;
-        // The other answers that are to be had now are fetched before this one leaves, so that they leave one after the
-        // other: a caller that each of them wakes takes the processor from the next.
-        tokio::task::yield_now().await;
+        let_others_go().await;
         (sink, result.map_err(|error| if is_late(&error) { EngineError::Timeout } else { error }))
     }
 

@@ -93,12 +93,17 @@ pub async fn compress(body: Body, encoding: Option<Encoding>) -> (Body, Option<E
 }
 
 /// A body whose parts are dropped, and its query with them, when nobody takes one for longer than `patience`. For readers
-/// who cannot be watched on their connection: a stream of HTTP/2 can stall alone.
-pub fn unattended(body: Body, patience: Duration) -> Body {
-    let Body::Stream(mut parts) = body else { return body };
+/// who cannot be watched on their connection: a stream of HTTP/2 can stall alone. `busy` is dropped when the last part has been
+/// taken, or when there is none to take; it is handed back where the body has no parts.
+pub fn unattended<B: Send + 'static>(body: Body, patience: Duration, busy: B) -> (Body, Option<B>) {
+    let mut parts = match body {
+        Body::Stream(parts) => parts,
+        whole @ Body::Full(_) => return (whole, Some(busy)),
+    };
     // `None` is the end; without it the body broke off.
     let (sender, receiver) = mpsc::channel::<Option<io::Result<Bytes>>>(1);
     tokio::spawn(async move {
+        let _busy = busy;
         loop {
             let part = tokio::select! {
                 part = parts.next() => part,
@@ -116,7 +121,7 @@ pub fn unattended(body: Body, patience: Duration) -> Body {
         let part = receiver.recv().await.unwrap_or_else(|| Some(Err(late())));
         part.map(|part| (part, receiver))
     });
-    Body::Stream(parts.boxed())
+    (Body::Stream(parts.boxed()), None)
 }
 
 fn in_parts(parts: Parts, encoding: Encoding) -> Body {

@@ -345,10 +345,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Watched<S> {
     }
 }
 
-/// The body of an answer; its call lasts as long as it.
+/// The body of an answer; its call lasts as long as it, but where somebody else knows its end.
 pub struct Answering {
     pub body: Body,
-    pub busy: Busy,
+    pub busy: Option<Busy>,
 }
 
 impl HttpBody for Answering {

@@ -7,6 +7,7 @@ use ipnet::IpNet;
 
 use self::connection::Limits;
 use self::misses::Misses;
+use self::refusals::Refusals;
 use crate::access::attempts::Attempts;
 use crate::live::reload::Live;
 use crate::observe::Observer;
@@ -33,6 +34,7 @@ pub mod negotiate;
 pub mod openapi;
 pub mod pipeline;
 pub mod plain;
+pub mod refusals;
 pub mod respond;
 pub mod route;
 pub mod service;
@@ -88,6 +90,8 @@ pub struct Gateway {
     pub leave: Leave,
     /// Calls that found no interface.
     pub misses: Misses,
+    /// How fast callers are sent away who are to come back later.
+    pub refusals: Refusals,
     pub settings: GatewaySettings,
 }
 

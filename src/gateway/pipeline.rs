@@ -72,7 +72,15 @@ where
             exchange.report(&Outcome { code: Code::Ok, status, rows: 0, bytes, error: None });
             reply
         }
-        Err(error) => respond::failed(exchange, error).await,
+        Err(error) => {
+            let is_to_return = error.retry_after.is_some();
+            let reply = respond::failed(exchange, error).await;
+            if is_to_return {
+                // The call has ended and holds nothing of what others wait for.
+                pinned.gateway.refusals.pace().await;
+            }
+            reply
+        }
     }
 }
 

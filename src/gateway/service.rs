@@ -90,8 +90,9 @@ impl ServerApp for GatewayService {
         let metrics = self.gateway.observer.metrics();
         let is_http2 = stream.selected_alpn_proto() == Some(ALPN::H2);
         let activity = Arc::new(Activity::default());
-        let Some(_open) = metrics.connection_opened(self.gateway.settings.max_connections) else {
-            if !is_http2 {
+        let max = self.gateway.settings.max_connections;
+        let Some(_open) = metrics.connection_opened(max) else {
+            if !is_http2 && let Some(_told) = metrics.farewell(max) {
                 Box::pin(Watched::http1(stream, activity).close(TOO_MANY)).await;
             }
             return None;
@@ -261,9 +262,9 @@ impl GatewayService {
                     gateway.leave.tell(&mut reply.head);
                 }
                 Ok(reply.into_response().map(|body| {
-                    let body = match patience {
-                        Some(patience) => unattended(body, patience),
-                        None => body,
+                    let (body, busy) = match patience {
+                        Some(patience) => unattended(body, patience, busy),
+                        None => (body, Some(busy)),
                     };
                     Answering { body, busy }
                 }))

@@ -1,6 +1,7 @@
 //! The metrics of connections on the data address.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use prometheus::{IntCounter, IntGauge, Opts, Registry};
 
@@ -18,9 +19,14 @@ label_enum! {
     }
 }
 
+/// Of connections beyond the most, one for so many of those within is told so before it is closed; the rest are closed without
+/// a word, since each that waits for its peer to hear it holds an open file.
+const OPEN_FOR_EACH_FAREWELL: usize = 8;
+
 /// What is counted of connections.
 pub(super) struct Connections {
     open: IntGauge,
+    farewells: AtomicUsize,
     refused: IntCounter,
     overdue: [IntCounter; Overdue::COUNT],
 }
@@ -28,6 +34,10 @@ pub(super) struct Connections {
 /// An open connection: counted in `tidegate_connections` until dropped.
 #[must_use = "the connection counts as closed when this is dropped"]
 pub struct OpenConnection(Arc<Metrics>);
+
+/// A connection that is told that there are too many, until dropped.
+#[must_use = "another one may be told so when this is dropped"]
+pub struct Farewell(Arc<Metrics>);
 
 impl Connections {
     /// All at zero, in `registry`.
@@ -54,7 +64,7 @@ impl Connections {
         for counter in &overdue {
             register(Box::new(counter.clone()));
         }
-        Self { open, refused, overdue }
+        Self { open, farewells: AtomicUsize::new(0), refused, overdue }
     }
 }
 
@@ -70,6 +80,13 @@ impl Metrics {
         is_within.then_some(open)
     }
 
+    /// Leave to tell a connection that `max` are open already; `None` where enough others are being told.
+    pub fn farewell(self: &Arc<Self>, max: usize) -> Option<Farewell> {
+        let farewell = Farewell(self.clone());
+        let before = self.connections.farewells.fetch_add(1, Relaxed);
+        (before <= max / OPEN_FOR_EACH_FAREWELL).then_some(farewell)
+    }
+
     /// A connection was closed because something took too long.
     pub fn connection_overdue(&self, reason: Overdue) {
         self.connections.overdue[reason.index()].inc();
@@ -79,5 +96,11 @@ impl Metrics {
 impl Drop for OpenConnection {
     fn drop(&mut self) {
         self.0.connections.open.dec();
+    }
+}
+
+impl Drop for Farewell {
+    fn drop(&mut self) {
+        self.0.connections.farewells.fetch_sub(1, Relaxed);
     }
 }

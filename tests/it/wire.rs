@@ -3,5 +3,6 @@
 
 mod deadlines;
 mod framing;
+mod http2;
 mod lane;
 mod readers;

@@ -82,7 +82,11 @@ impl Pool {
             return Ok(lease);
         }
         let waiting = Waiting::new(self, need);
-        let failures = self.state.lock().failures;
+        // Attempts that others have begun may yet bring a connection when one's own has failed.
+        let hopeless_at = {
+            let state = self.state.lock();
+            state.failures + state.slots.opening as u64 + 1
+        };
         loop {
             let mut freed = std::pin::pin!(self.freed.notified());
             freed.as_mut().enable();
@@ -91,7 +95,7 @@ impl Pool {
                 self.wake_one();
                 return Ok(lease);
             }
-            if let Some(failure) = self.failure_since(failures, need) {
+            if let Some(failure) = self.failure_at(hopeless_at, need) {
                 return Err(failure);
             }
             let look_again = deadline.min(Instant::now() + LOOK_AGAIN);
@@ -107,10 +111,10 @@ impl Pool {
         }
     }
 
-    /// Why there is nothing to wait for: an attempt has failed since, and no connection is left.
-    fn failure_since(&self, failures: u64, need: Need) -> Option<EngineError> {
+    /// Why there is nothing to wait for: so many attempts have failed, and no connection is left.
+    fn failure_at(&self, failures: u64, need: Need) -> Option<EngineError> {
         let state = self.state.lock();
-        if state.failures == failures || state.slots.has_candidate(need) {
+        if state.failures < failures || state.slots.has_candidate(need) {
             return None;
         }
         state.last_failure.clone()

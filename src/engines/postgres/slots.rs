@@ -1,20 +1,31 @@
 //! The books of the pool: which connection runs what, and which one takes the next query. No I/O here.
 
 use std::collections::VecDeque;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use super::connection::Connection;
 
-/// Connections that fast queries share before another one is opened; more of them are no faster.
-pub(super) const SHARED_CONNECTIONS: usize = 4;
+/// Connections that fast queries share: as many as there are processors, within these bounds. More are slower: each turn of a
+/// server's process finds less waiting.
+const PACKED_CONNECTIONS: RangeInclusive<usize> = 2..=16;
+
+/// So many times as many share them where they would wait too long for each other.
+const SPREAD_FACTOR: usize = 2;
 
 /// Most queries in flight on one connection.
-pub(super) const MAX_IN_FLIGHT: usize = 32;
+const MAX_IN_FLIGHT: usize = 64;
 
-/// A connection whose running query is older than this takes no other.
-pub(super) const YOUNG: Duration = Duration::from_millis(3);
+/// A connection whose running query is older than this takes no other. Where a query would wait for longer, another
+/// connection is looked for.
+const YOUNG: Duration = Duration::from_millis(3);
+
+/// How long queries of late were first on a connection is a mean over about so many, since those whose answers come in one
+/// read seem to take no time but for the first.
+const MEAN_OF: u32 = 32;
 
 /// A query behind one that runs for longer than this moves to another connection. Shorter, and pauses of a loaded
 /// machine would look like slow queries.
@@ -51,6 +62,8 @@ pub(super) struct Slot {
     doomed: Vec<u64>,
     /// Since when the first ticket has been the first.
     head_since: Instant,
+    /// How long queries of late were first, on average.
+    each: Duration,
     idle_since: Instant,
     /// Given to one query alone.
     alone: bool,
@@ -63,6 +76,8 @@ pub(super) struct Slot {
 /// All connections of a pool.
 pub(super) struct Slots {
     pub(super) max: usize,
+    /// Connections that fast queries share while none of them would wait for long.
+    packed: usize,
     pub(super) open: Vec<Slot>,
     pub(super) opening: usize,
     /// Queries that wait for a connection to themselves, and queries that wait at all.
@@ -95,6 +110,11 @@ impl Slot {
         need.newer_than.is_none_or(|at| self.connection.opened_at > at)
     }
 
+    /// How long one more query would wait here.
+    fn expected_wait(&self) -> Duration {
+        self.each.saturating_mul(u32::try_from(self.tickets.len()).unwrap_or(u32::MAX))
+    }
+
     fn takes_shared(&self, now: Instant, need: Need) -> bool {
         let young = self.is_idle() || now.duration_since(self.head_since) < YOUNG;
         young
@@ -109,8 +129,10 @@ impl Slot {
 
 impl Slots {
     pub(super) fn new(max: usize) -> Self {
+        let processors = thread::available_parallelism().map_or(1, usize::from);
         Self {
             max,
+            packed: processors.clamp(*PACKED_CONNECTIONS.start(), *PACKED_CONNECTIONS.end()),
             open: Vec::new(),
             opening: 0,
             waiting_alone: 0,
@@ -127,6 +149,7 @@ impl Slots {
             tickets: VecDeque::new(),
             doomed: Vec::new(),
             head_since: now,
+            each: Duration::ZERO,
             idle_since: now,
             alone: false,
             long: false,
@@ -173,32 +196,34 @@ impl Slots {
         self.pick_shared(need, now, room)
     }
 
-    /// The least loaded of the first few connections that take queries.
+    /// The least loaded of the first few connections that take queries: of as few as will do.
     fn pick_shared(&mut self, need: Need, now: Instant, room: bool) -> Pick {
-        let mut best: Option<(usize, usize)> = None;
-        let mut usable = 0;
+        let mut best: Option<usize> = None;
+        let (mut usable, mut enough) = (0, self.packed * SPREAD_FACTOR);
         for (index, slot) in self.open.iter().enumerate() {
             if !slot.takes_shared(now, need) {
                 continue;
             }
             usable += 1;
-            let load = slot.tickets.len();
-            if best.is_none_or(|(_, least)| load < least) {
-                best = Some((index, load));
+            let least = best.map_or(usize::MAX, |best| self.open[best].tickets.len());
+            if slot.tickets.len() < least {
+                best = Some(index);
+                if slot.expected_wait() < YOUNG {
+                    enough = self.packed;
+                }
             }
-            if load == 0 || usable == SHARED_CONNECTIONS {
+            if slot.is_idle() || usable >= enough {
                 break;
             }
         }
-        // Nobody waits for the connection that is to relieve a shared one, so one at a time will do.
         let wanted = match best {
-            Some((_, 0)) => 0,
+            Some(best) if self.open[best].is_idle() => 0,
+            // Nobody waits for the connection that is to relieve a shared one, so one at a time will do.
             Some(_) => 1,
             None => self.waiting.max(1),
         };
-        let open_another =
-            room && self.opening < wanted && usable + self.opening < SHARED_CONNECTIONS;
-        Pick { place: best.map(|(index, _)| self.take(index, now)), open_another }
+        let open_another = room && self.opening < wanted && usable + self.opening < enough;
+        Pick { place: best.map(|index| self.take(index, now)), open_another }
     }
 
     /// An idle connection, from the far end: the near ones are those that fast queries share.
@@ -273,6 +298,7 @@ impl Slots {
         let slot = self.slot(connection)?;
         let ran = remove(&mut slot.tickets, ticket, &mut slot.head_since);
         slot.doomed.retain(|doomed| *doomed != ticket);
+        slot.each = (slot.each * (MEAN_OF - 1) + ran.unwrap_or_default()) / MEAN_OF;
         if ran.is_some() {
             slot.long = false;
         }

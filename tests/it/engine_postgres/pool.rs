@@ -56,6 +56,27 @@ async fn the_limit_holds_under_two_hundred_callers() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn queries_that_would_wait_for_each_other_spread_over_more_connections() {
+    let e = engine(|_| {});
+    // None of them is slow, but a row of them on one connection is.
+    let callers: Vec<_> = (0..32)
+        .map(|_| {
+            let e = e.clone();
+            tokio::spawn(async move {
+                for n in 0..20 {
+                    let sql = format!("SELECT {n} FROM pg_sleep(0.002)");
+                    assert_eq!(one(&e, query(&sql)).await, n.to_string());
+                }
+            })
+        })
+        .collect();
+    for caller in callers {
+        caller.await.unwrap();
+    }
+    assert!((4..=8).contains(&e.stats().open), "{:?}", e.stats());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn slow_queries_hold_up_no_fast_one() {
     let (admin, e) = (admin().await, engine(|_| {}));
     for _ in 0..5 {

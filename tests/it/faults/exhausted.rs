@@ -144,7 +144,10 @@ fn a_pool_makes_do_with_the_connections_that_the_database_gives() {
         for answer in answers {
             assert_eq!(answer.status, 200, "{}", answer.text());
         }
-        assert!((1..=ALLOWED).contains(&few.taken(&bed.bench)));
+        // An attempt that is being refused is seen for a moment as well.
+        eventually("what it holds is what it may have", || {
+            (1..=ALLOWED).contains(&few.taken(&bed.bench))
+        });
         few.gone(bed);
     }
 }

@@ -138,25 +138,8 @@ fn records_of_the_old_are_written_beside_those_of_the_new() {
 #[test]
 fn tls_and_http2_are_handed_over_as_well() {
     let tree = audited();
-    let (cert, key) = (tree.root().join("cert.pem"), tree.root().join("key.pem"));
-    let (cert, key) = (cert.to_str().unwrap(), key.to_str().unwrap());
-    let made = Command::new("openssl")
-        .args([
-            "req",
-            "-x509",
-            "-newkey",
-            "rsa:2048",
-            "-nodes",
-            "-days",
-            "2",
-            "-subj",
-            "/CN=localhost",
-        ])
-        .args(["-keyout", key, "-out", cert])
-        .output()
-        .unwrap();
-    assert!(made.status.success(), "{made:?}");
-    let flags = ["--tls-cert", cert, "--tls-key", key, DRAIN[0], DRAIN[1]];
+    let (cert, key) = tree.certificate();
+    let flags = ["--tls-cert", &cert, "--tls-key", &key, DRAIN[0], DRAIN[1]];
     let mut gateway = tree.serve_with(&flags);
     let url = format!("https://127.0.0.1:{}/data-api/strict#[1-3000]", gateway.data_port);
     let calls = Command::new("curl")

@@ -144,6 +144,19 @@ impl Tree {
         )
     }
 
+    /// Makes a certificate that signs itself; the paths of its two files, as `--tls-cert` and `--tls-key` take them.
+    pub fn certificate(&self) -> (String, String) {
+        let path = |name: &str| self.root().join(name).to_str().unwrap().to_owned();
+        let (cert, key) = (path("cert.pem"), path("key.pem"));
+        let made = Command::new("openssl")
+            .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"])
+            .args(["-subj", "/CN=localhost", "-keyout", &key, "-out", &cert])
+            .output()
+            .expect("openssl is installed");
+        assert!(made.status.success(), "{made:?}");
+        (cert, key)
+    }
+
     /// Serves the tree.
     pub fn serve(&self) -> Tidegate {
         self.serve_with(&[])

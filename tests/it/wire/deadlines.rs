@@ -119,6 +119,10 @@ fn beyond_the_most_connections_new_ones_are_refused() {
     assert_eq!(call(&mut refused), Some(503));
     assert!(refused.answer().is_none());
     assert!(gateway.metric("tidegate_connections_refused_total").unwrap() >= 1.0);
+    // Not all of a crowd hear it: each would hold a file until it has heard.
+    let mut crowd: Vec<Raw> = (0..20).map(|_| Raw::connect(&gateway)).collect();
+    let told = crowd.iter_mut().filter_map(Raw::answer).filter(|answer| answer.status == 503);
+    assert!(told.count() < 20);
     assert_eq!(call(&mut open[0]), Some(200), "those that are in stay in");
     open.pop();
     eventually("there is room again", || call(&mut Raw::connect(&gateway)) == Some(200));
