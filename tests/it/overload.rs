@@ -213,3 +213,35 @@ fn the_process_refuses_more_calls_than_it_may_work_on() {
     drop(held);
     eventually("all is quiet", || in_flight() == Some(0.0));
 }
+
+/// Refusals that leave at once, and in each second after that; see `gateway/refusals.rs`.
+const BURST: usize = 500;
+const REFUSALS_PER_SECOND: usize = 5_000;
+
+#[test]
+fn refusals_of_callers_who_come_back_at_once_have_a_rate() {
+    let tree = Tree::new();
+    tree.sqlite("CREATE TABLE t (id INTEGER);");
+    tree.interface("code: n\ndatasource_id: lite\nrate_limit: {rps: 0.001, burst: 1}\nquery_template: SELECT 1 AS n\n");
+    let gateway = tree.serve();
+    assert_eq!(gateway.get("/data-api/n").status, 200);
+    let refused = |calls: usize| {
+        let mut raw = Raw::connect(&gateway);
+        for _ in 0..calls {
+            raw.request("GET /data-api/n", "");
+            let answer = raw.answer().unwrap();
+            assert_eq!(answer.status, 429);
+            assert!(answer.header("retry-after").is_some());
+        }
+    };
+    const CALLERS: usize = 40;
+    let (all, started) = (4 * BURST, Instant::now());
+    std::thread::scope(|scope| {
+        for _ in 0..CALLERS {
+            scope.spawn(|| refused(all / CALLERS));
+        }
+    });
+    println!("{:?}", started.elapsed());
+    let least = Duration::from_secs_f64((all - BURST) as f64 / REFUSALS_PER_SECOND as f64);
+    assert!(started.elapsed() >= least, "{:?}", started.elapsed());
+}
