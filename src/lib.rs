@@ -8,6 +8,7 @@ pub mod engines;
 pub mod gateway;
 pub mod live;
 pub mod observe;
+pub mod pace;
 pub mod query;
 pub mod server;
 pub mod settings;

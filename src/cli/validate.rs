@@ -11,13 +11,13 @@ use super::{Root, cannot_run};
 use crate::access::mask_key::MaskKey;
 use crate::definitions::compile::compile;
 use crate::definitions::grant::TablePattern;
-use crate::definitions::load::load_with;
-use crate::definitions::parallel::Share;
+use crate::definitions::load::load;
 use crate::definitions::problem::{Problem, ProblemCode, Severity};
 use crate::definitions::snapshot::{Interface, Role, Snapshot};
 use crate::engines::{EngineError, catalog};
 use crate::live::generation::Generation;
 use crate::observe::Observer;
+use crate::pace;
 use crate::sql::statement::Values;
 use crate::sql::view::View;
 
@@ -50,8 +50,12 @@ pub fn run(arguments: &Arguments) -> ExitCode {
     if !root.is_dir() {
         return cannot_run(format!("`{}` is no directory", root.display()));
     }
-    let tree = load_with(root, Share::All);
-    let (problems, summary) = match compile(&tree) {
+    let (tree, compiled) = pace::alone(|| {
+        let tree = load(root);
+        let compiled = compile(&tree);
+        (tree, compiled)
+    });
+    let (problems, summary) = match compiled {
         Ok(snapshot) => {
             let summary = format!(
                 "{} interfaces, {} datasources, {} consumers, {} roles",

@@ -7,6 +7,7 @@ use super::grant::Grant;
 use super::problem::{Place, Problem, ProblemCode};
 use super::snapshot::{Entry, Interface, KnownReads, Policies, Role};
 use super::sources::Sources;
+use crate::pace::paced;
 use crate::sql::relation::Relation;
 use crate::sql::statement::Ungoverned;
 use crate::sql::template::Template;
@@ -21,7 +22,7 @@ pub fn give(
     let advice = Advice { sources, interfaces, policies };
     let mut found = advice.roles();
     found.extend(advice.ungoverned());
-    found.extend(interfaces.iter().flat_map(|interface| advice.unseen(interface)));
+    found.extend(paced(interfaces).flat_map(|interface| advice.unseen(interface)));
     problems.extend(found.into_iter().map(Problem::as_warning));
 }
 
@@ -54,7 +55,7 @@ impl Advice<'_> {
     }
 
     fn entries(&self, role: &Role) -> Vec<Problem> {
-        let matches = |entry: &Entry| self.interfaces.iter().any(|i| entry.grants(i));
+        let matches = |entry: &Entry| paced(self.interfaces).any(|i| entry.grants(i));
         let is_all =
             |entry: &Entry| matches!(entry, Entry::Codes(glob) if glob.glob().glob() == "*");
         let unmatched =
@@ -94,7 +95,7 @@ impl Advice<'_> {
         &'b self,
         datasource: &'b str,
     ) -> impl Iterator<Item = (&'b Arc<Interface>, &'b KnownReads)> {
-        let own = self.interfaces.iter().filter(move |i| i.datasource.spec.id == datasource);
+        let own = paced(self.interfaces).filter(move |i| i.datasource.spec.id == datasource);
         own.filter_map(|interface| Some((interface, interface.query.reads.as_ref()?)))
     }
 

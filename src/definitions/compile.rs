@@ -4,52 +4,48 @@ use std::sync::Arc;
 
 use super::kept::Kept;
 use super::load::Tree;
-use super::parallel::Share;
 use super::problem::Problem;
 use super::schema::Kind;
 use super::snapshot::{Interface, Snapshot};
 use super::sources::{Given, Sources};
 use super::{advice, datasource, interface, mention, parallel, policy, route};
+use crate::pace::paced;
 
 /// Compiles `tree`.
 ///
 /// # Errors
 /// All problems, sorted by place, where at least one is an error.
 pub fn compile(tree: &Tree) -> Result<Snapshot, Vec<Problem>> {
-    parallel::with_room(|| compile_here(tree, None, Share::All))
+    parallel::with_room(|| compile_here(tree, None))
 }
 
-/// The same beside calls that are being answered by `before`, from which what did not change is taken over. What comes out is
+/// The same after `before`, which may be answering calls, and from which what did not change is taken over. What comes out is
 /// what [`compile`] makes of the tree, whatever `before` is.
 ///
 /// # Errors
 /// As [`compile`].
 pub fn compile_beside(tree: &Tree, before: &Snapshot) -> Result<Snapshot, Vec<Problem>> {
-    parallel::with_room(|| compile_here(tree, Some(before), Share::Half))
+    parallel::with_room(|| compile_here(tree, Some(before)))
 }
 
-fn compile_here(
-    tree: &Tree,
-    before: Option<&Snapshot>,
-    share: Share,
-) -> Result<Snapshot, Vec<Problem>> {
+fn compile_here(tree: &Tree, before: Option<&Snapshot>) -> Result<Snapshot, Vec<Problem>> {
     let mut problems = tree.problems.clone();
     let mut sources = Sources::new(tree);
     // Datasources first: which interfaces have to be read depends on them.
     let is_first = |folder: &str| folder == Kind::Datasource.folder();
-    sources.read(tree, is_first, &Kept::nothing(), share, &mut problems);
+    sources.read(tree, is_first, &Kept::nothing(), &mut problems);
     let datasources = datasource::compile(&sources, before, &mut problems);
     let kept = before.map(|before| Kept::new(before, &tree.files, &datasources));
     let kept = kept.unwrap_or_default();
-    sources.read(tree, |folder| !is_first(folder), &kept, share, &mut problems);
+    sources.read(tree, |folder| !is_first(folder), &kept, &mut problems);
     sources.sort_interfaces();
     let context = interface::Context { tree, sources: &sources, datasources: &datasources };
-    let mut interfaces = interfaces(&context, share, &mut problems);
+    let mut interfaces = interfaces(&context, &mut problems);
     // What is kept would not be warned of again: warnings come from looks at the whole tree, from here on.
     debug_assert!(problems.iter().all(Problem::is_error), "{problems:?}");
     route::versions(&mut interfaces, &mut problems);
-    let interfaces: Vec<Arc<Interface>> = interfaces.into_iter().map(Arc::new).collect();
-    let routes = route::routes(&interfaces, share, &mut problems);
+    let interfaces: Vec<Arc<Interface>> = paced(interfaces).map(Arc::new).collect();
+    let routes = route::routes(&interfaces, &mut problems);
     let policies = policy::compile(&sources, tree, &datasources, &interfaces, &mut problems);
     if !problems.iter().any(Problem::is_error) {
         advice::give(&sources, &interfaces, &policies, &mut problems);
@@ -57,6 +53,7 @@ fn compile_here(
     mention::check(&sources, &mut problems);
     problems.sort();
     problems.dedup();
+    sources.free();
     if problems.iter().any(Problem::is_error) {
         return Err(problems);
     }
@@ -73,12 +70,8 @@ fn compile_here(
 }
 
 /// The interfaces that compile, in their places among all.
-fn interfaces(
-    context: &interface::Context<'_>,
-    share: Share,
-    problems: &mut Vec<Problem>,
-) -> Vec<Interface> {
-    let compiled = parallel::map(&context.sources.interfaces, share, |given| {
+fn interfaces(context: &interface::Context<'_>, problems: &mut Vec<Problem>) -> Vec<Interface> {
+    let compiled = parallel::map(&context.sources.interfaces, |given| {
         let mut problems = Vec::new();
         let definition = match given {
             Given::Kept(definition) => Some(definition.clone()),
@@ -89,7 +82,7 @@ fn interfaces(
         (definition, problems)
     });
     let mut interfaces = Vec::with_capacity(compiled.len());
-    for (definition, found) in share.paced(compiled.into_iter()) {
+    for (definition, found) in paced(compiled) {
         problems.extend(found);
         if let Some(definition) = definition {
             interfaces.push(Interface { index: interfaces.len(), successor: None, definition });

@@ -8,6 +8,7 @@ use serde_json::{Map, Number, Value};
 use serde_saphyr::{Budget, DuplicateKeyPolicy, Location, MergeKeyPolicy, Options, Spanned};
 
 use super::problem::{Place, Problem, ProblemCode, Spot};
+use crate::pace::{breathe, paced};
 
 /// How deep a document may nest.
 const MAX_DEPTH: usize = 64;
@@ -153,7 +154,7 @@ pub fn parse(file: &str, text: &str) -> (Vec<Document>, Vec<Problem>) {
         }
     };
     let mut documents = Vec::with_capacity(nodes.len());
-    for root in nodes {
+    for root in paced(nodes) {
         repeated_keys(&root, file, &mut problems);
         documents.push(Document { file: file.to_owned(), root });
     }
@@ -255,6 +256,7 @@ fn position(at: &Location) -> (u32, u32) {
 
 impl<'de> Deserialize<'de> for Node {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        breathe();
         let spanned = Spanned::<Content>::deserialize(deserializer)?;
         let (line, column) = position(&spanned.referenced);
         Ok(Self { line, column, content: spanned.value })

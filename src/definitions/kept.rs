@@ -9,9 +9,9 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::load::Files;
-use super::parallel::Share;
 use super::query::beside;
 use super::snapshot::{Datasource, Definition, Snapshot};
+use crate::pace::{breathe, paced};
 
 /// Definitions that may be taken over, by file. Never more than the snapshot has that they are of.
 #[derive(Debug, Default)]
@@ -38,12 +38,15 @@ impl<'a> Kept<'a> {
                 && query_file(definition).is_none_or(|file| same.contains(file.as_str()))
         };
         let mut by_file: HashMap<&str, Vec<_>> = HashMap::with_capacity(before.interfaces.len());
-        for interface in Share::Half.paced(before.interfaces.iter()) {
+        for interface in paced(&before.interfaces) {
             let file = interface.place.file.as_str();
             by_file.entry(file).or_default().push(&interface.definition);
         }
         // A file is kept as a whole or read as a whole.
-        by_file.retain(|file, all| same.contains(file) && all.iter().all(|one| holds(one)));
+        by_file.retain(|file, all| {
+            breathe();
+            same.contains(file) && all.iter().all(|one| holds(one))
+        });
         Self { by_file }
     }
 
@@ -58,7 +61,7 @@ impl<'a> Kept<'a> {
 fn same<'a>(before: &'a Files, after: &Files) -> HashSet<&'a str> {
     // Both are in the order of their paths, so that one walk along both finds what would be a search for each.
     let mut after = after.iter().peekable();
-    let same = Share::Half.paced(before.iter()).filter(|(path, text)| {
+    let same = paced(before).filter(|(path, text)| {
         while after.next_if(|(other, _)| other < path).is_some() {}
         after.peek().is_some_and(|now| *now == (*path, *text))
     });

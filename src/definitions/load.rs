@@ -10,8 +10,9 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use sha2::{Digest, Sha256};
 
-use super::parallel::{self, Pace, Share};
+use super::parallel;
 use super::problem::{Place, Problem, ProblemCode};
+use crate::pace::paced;
 
 /// Folders below the root that hold definitions.
 pub const FOLDERS: [&str; 3] = ["datasources", "definitions", "policies"];
@@ -60,13 +61,13 @@ impl Tree {
     /// A tree of given files, as [`load`] would make of them.
     pub fn from_files(files: impl IntoIterator<Item = (String, String)>) -> Self {
         let mut tree = Self { files: Arc::new(files.into_iter().collect()), ..Self::default() };
-        tree.seal(None, Share::All);
+        tree.seal(None);
         tree
     }
 
-    fn seal(&mut self, commit: Option<String>, share: Share) {
+    fn seal(&mut self, commit: Option<String>) {
         let mut hash = Sha256::new();
-        for (path, text) in share.paced(self.files.iter()) {
+        for (path, text) in paced(&*self.files) {
             hash.update((path.len() as u64).to_le_bytes());
             hash.update(path);
             hash.update((text.len() as u64).to_le_bytes());
@@ -93,29 +94,24 @@ pub fn hex(bytes: &[u8]) -> String {
         .collect()
 }
 
-/// Reads the YAML, SQL and JSON files below the folders of `root`, beside calls.
+/// Reads the YAML, SQL and JSON files below the folders of `root`.
 pub fn load(root: &Path) -> Tree {
-    load_with(root, Share::Half)
-}
-
-/// The same with so many of the processors.
-pub fn load_with(root: &Path, share: Share) -> Tree {
     let mut problems = Vec::new();
-    let paths = paths(root, share, &mut problems);
-    read_all(root, &paths, problems, share)
+    let paths = paths(root, &mut problems);
+    read_all(root, &paths, problems)
 }
 
 /// Reads these files; `problems` are what was found already.
-fn read_all(root: &Path, paths: &[PathBuf], problems: Vec<Problem>, share: Share) -> Tree {
+fn read_all(root: &Path, paths: &[PathBuf], problems: Vec<Problem>) -> Tree {
     let mut tree = Tree { problems, ..Tree::default() };
     let bytes = AtomicU64::new(0);
-    let texts = parallel::map(paths, share, |path| {
+    let texts = parallel::map(paths, |path| {
         let text = read(path, MAX_TREE_BYTES.saturating_sub(bytes.load(Relaxed)));
         bytes.fetch_add(text.as_ref().map_or(0, |text| text.len() as u64), Relaxed);
         text
     });
     let mut files = Files::new();
-    for (path, text) in share.paced(paths.iter().zip(texts)) {
+    for (path, text) in paced(paths.iter().zip(texts)) {
         let name = relative(root, path);
         match text {
             Ok(text) => drop(files.insert(name, text)),
@@ -123,31 +119,31 @@ fn read_all(root: &Path, paths: &[PathBuf], problems: Vec<Problem>, share: Share
         }
     }
     tree.files = Arc::new(files);
-    tree.seal(commit(root), share);
+    tree.seal(commit(root));
     tree
 }
 
 /// Reads the tree while nobody writes to it: once more where a file changed meanwhile, git is at work, or a file has been empty
 /// for no time, so that half of two versions is not taken for one. After some tries it takes what is there.
-pub fn load_settled(root: &Path, share: Share) -> Tree {
+pub fn load_settled(root: &Path) -> Tree {
     let is_locked = || git_dir(root).is_some_and(|git| git.join("index.lock").exists());
     for _ in 1..MAX_TRIES {
-        let before = Look::at(root, share);
+        let before = Look::at(root);
         if !is_locked() && !before.is_being_written {
             // Where the second look finds the same, nothing has come or gone in between either.
-            let tree = read_all(root, &before.paths, before.problems, share);
-            if Look::at(root, share).stamp == before.stamp && !is_locked() {
+            let tree = read_all(root, &before.paths, before.problems);
+            if Look::at(root).stamp == before.stamp && !is_locked() {
                 return tree;
             }
         }
         std::thread::sleep(RETRY_DELAY);
     }
-    load_with(root, share)
+    load(root)
 }
 
 /// A cheap mark of the tree and its commit: paths, sizes, times and identities of its files. Differs when the tree may have changed.
 pub fn stamp(root: &Path) -> u64 {
-    Look::at(root, Share::Half).stamp
+    Look::at(root).stamp
 }
 
 /// What a look at the files tells, without reading them.
@@ -161,15 +157,15 @@ struct Look {
 }
 
 impl Look {
-    fn at(root: &Path, share: Share) -> Self {
+    fn at(root: &Path) -> Self {
         use std::hash::{DefaultHasher, Hash, Hasher};
         use std::os::unix::fs::MetadataExt;
         let (mut hasher, mut is_being_written) = (DefaultHasher::new(), false);
         commit(root).hash(&mut hasher);
         let mut problems = Vec::new();
-        let paths = paths(root, share, &mut problems);
+        let paths = paths(root, &mut problems);
         problems.iter().for_each(|problem| problem.place.file.hash(&mut hasher));
-        for path in share.paced(paths.iter()) {
+        for path in paced(&paths) {
             path.as_os_str().hash(&mut hasher);
             let Ok(meta) = fs::metadata(path) else { continue };
             let modified = meta.modified().ok();
@@ -182,11 +178,11 @@ impl Look {
     }
 }
 
-fn paths(root: &Path, share: Share, problems: &mut Vec<Problem>) -> Vec<PathBuf> {
+fn paths(root: &Path, problems: &mut Vec<Problem>) -> Vec<PathBuf> {
     let folders: Vec<PathBuf> =
         FOLDERS.iter().map(|folder| root.join(folder)).filter(|path| path.is_dir()).collect();
     let homes = folders.iter().filter_map(|folder| folder.canonicalize().ok()).collect();
-    let mut walk = Walk { root, homes, found: Vec::new(), problems, pace: Pace::of(share) };
+    let mut walk = Walk { root, homes, found: Vec::new(), problems };
     for folder in folders {
         walk.folder(&folder, 0);
     }
@@ -200,7 +196,6 @@ struct Walk<'a> {
     homes: Vec<PathBuf>,
     found: Vec<PathBuf>,
     problems: &'a mut Vec<Problem>,
-    pace: Pace,
 }
 
 impl Walk<'_> {
@@ -209,11 +204,13 @@ impl Walk<'_> {
             Ok(entries) => entries,
             Err(error) => return self.complain(dir, &error.to_string()),
         };
-        let mut entries: Vec<fs::DirEntry> = entries.flatten().collect();
-        entries.sort_unstable_by_key(fs::DirEntry::file_name);
-        for entry in entries {
-            self.pace.keep();
-            let (path, name) = (entry.path(), entry.file_name());
+        let mut sorted = BTreeMap::new();
+        // One by one: to collect them would be to sort them all at a stretch.
+        for entry in paced(entries.flatten()) {
+            sorted.insert(entry.file_name(), entry);
+        }
+        for (name, entry) in paced(sorted) {
+            let path = entry.path();
             let name = name.to_str().unwrap_or_default();
             // Editors and mounted volumes keep their own files behind a dot.
             if name.starts_with('.') || name.ends_with('~') {

@@ -5,6 +5,7 @@ use super::problem::{Problem, Spot, dangling};
 use super::schema::Kind;
 use super::sources::{Source, Sources};
 use super::spec::interface::{Caller, Interface};
+use crate::pace::paced;
 
 /// What the checks of a whole tree need of an interface's document.
 #[derive(Clone, Debug)]
@@ -72,7 +73,7 @@ impl Outline {
 
 /// Finds the names in interfaces that nothing defines.
 pub fn check(sources: &Sources, problems: &mut Vec<Problem>) {
-    for given in &sources.interfaces {
+    for given in paced(&sources.interfaces) {
         let (outline, file) = given.outline();
         outline.check(file, sources, problems);
     }

@@ -1,9 +1,9 @@
-//! The same work on many things, on all processors.
+//! The same work on many things, on all processors or beside those who answer calls.
 
 use std::num::NonZero;
 use std::thread::{self, Builder, ScopedJoinHandle};
-use std::time::{Duration, Instant};
 
+use crate::pace::{self, paced};
 use crate::sql::grammar;
 
 /// Stack of a thread that compiles: parsers of what people nest recurse, and the caller's stack may be small. The parser of SQL
@@ -13,64 +13,19 @@ const STACK_BYTES: usize = grammar::STACK_BYTES;
 const MAX_THREADS: usize = 8;
 /// For fewer things than this another thread is not worth its start.
 const LEAST_SHARE: usize = 64;
-/// So long is worked at a stretch where others answer calls on the same processors: what they would wait for otherwise is
-/// the scheduler's turn, which is many calls long.
-const STRETCH: Duration = Duration::from_micros(100);
-/// How long is paused in between.
-const PAUSE: Duration = Duration::from_micros(50);
 
 /// Runs `work` on a thread with room for recursion.
 pub fn with_room<R: Send>(work: impl Fn() -> R + Sync) -> R {
     thread::scope(|scope| start(scope, &work).map_or_else(&work, join))
 }
 
-/// How many processors work may take.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Share {
-    /// All: nobody else needs them yet.
-    All,
-    /// Half of them: the others answer calls.
-    Half,
-}
-
-impl Share {
-    /// The same items, with pauses in between that leave others as much as this says.
-    pub fn paced<I: Iterator>(self, items: I) -> impl Iterator<Item = I::Item> {
-        let mut pace = Pace::of(self);
-        items.inspect(move |_| pace.keep())
-    }
-}
-
-/// Makes room in long work for those who answer calls.
-#[derive(Debug)]
-pub struct Pace {
-    since: Option<Instant>,
-}
-
-impl Pace {
-    /// The pace that leaves others as much as `share` says.
-    pub fn of(share: Share) -> Self {
-        Self { since: (share == Share::Half).then(Instant::now) }
-    }
-
-    /// To be called between small pieces of work.
-    pub fn keep(&mut self) {
-        if let Some(since) = &mut self.since
-            && since.elapsed() >= STRETCH
-        {
-            thread::sleep(PAUSE);
-            *since = Instant::now();
-        }
-    }
-}
-
 /// What `work` makes of each of `items`, in their order.
-pub fn map<T: Sync, R: Send>(items: &[T], share: Share, work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+pub fn map<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
     let all = thread::available_parallelism().map_or(1, NonZero::get);
-    let processors = if share == Share::All { all } else { all.div_ceil(2) };
+    let processors = if pace::is_alone() { all } else { all.div_ceil(2) };
     let threads = processors.min(MAX_THREADS).min(items.len() / LEAST_SHARE).max(1);
     let chunk = items.len().div_ceil(threads).max(1);
-    let run = |items: &[T]| share.paced(items.iter()).map(&work).collect::<Vec<R>>();
+    let run = |items: &[T]| paced(items).map(&work).collect::<Vec<R>>();
     thread::scope(|scope| {
         let mut shares = items.chunks(chunk);
         let first = shares.next().unwrap_or_default();
@@ -88,7 +43,9 @@ fn start<'scope, R: Send + 'scope>(
     scope: &'scope thread::Scope<'scope, '_>,
     work: impl FnOnce() -> R + Send + 'scope,
 ) -> Option<ScopedJoinHandle<'scope, R>> {
-    Builder::new().name("compile".into()).stack_size(STACK_BYTES).spawn_scoped(scope, work).ok()
+    let is_alone = pace::is_alone();
+    let thread = Builder::new().name("compile".into()).stack_size(STACK_BYTES);
+    thread.spawn_scoped(scope, move || pace::set_alone(is_alone, work)).ok()
 }
 
 fn join<R>(thread: ScopedJoinHandle<'_, R>) -> R {
@@ -103,7 +60,7 @@ mod tests {
     fn the_order_stays_whatever_the_number() {
         for count in [0, 1, LEAST_SHARE, LEAST_SHARE * MAX_THREADS + 7] {
             let items: Vec<usize> = (0..count).collect();
-            assert_eq!(map(&items, Share::All, |n| n + 1), (1..=count).collect::<Vec<_>>());
+            assert_eq!(map(&items, |n| n + 1), (1..=count).collect::<Vec<_>>());
         }
         assert_eq!(with_room(|| 7), 7);
     }

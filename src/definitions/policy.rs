@@ -15,6 +15,7 @@ use super::schema::Kind;
 use super::snapshot::{ApiKey, Consumer, Datasource, Entry, Interface, Policies, Role};
 use super::sources::{Source, Sources};
 use super::spec;
+use crate::pace::paced;
 
 /// Compiles the policies of a tree against its interfaces.
 pub fn compile(
@@ -31,7 +32,7 @@ pub fn compile(
         let data = grants.of(source, problems);
         policies.roles.push(role(source, interfaces, data, problems));
     }
-    for source in &sources.consumers {
+    for source in paced(&sources.consumers) {
         consumer(source, sources, &mut policies, problems);
     }
     for source in &sources.issuers {

@@ -3,14 +3,14 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::parallel::Share;
 use super::problem::{Problem, ProblemCode};
 use super::snapshot::{Interface, Route, Routes};
 use super::spec::interface::Status;
+use crate::pace::paced;
 
 /// At most one default of a code; successors of what is deprecated. `interfaces` are sorted by code and version.
 pub fn versions(interfaces: &mut [Interface], problems: &mut Vec<Problem>) {
-    for same in interfaces.chunk_by_mut(|a, b| a.code == b.code) {
+    for same in paced(interfaces.chunk_by_mut(|a, b| a.code == b.code)) {
         let mut defaults = same.iter().filter(|interface| interface.is_default);
         if let Some(first) = defaults.next() {
             problems.extend(defaults.map(|other| {
@@ -40,10 +40,10 @@ pub fn versions(interfaces: &mut [Interface], problems: &mut Vec<Problem>) {
 }
 
 /// The addresses of all interfaces.
-pub fn routes(interfaces: &[Arc<Interface>], share: Share, problems: &mut Vec<Problem>) -> Routes {
+pub fn routes(interfaces: &[Arc<Interface>], problems: &mut Vec<Problem>) -> Routes {
     let mut routes = Routes::default();
     let mut by_path: HashMap<String, usize> = HashMap::new();
-    for interface in share.paced(interfaces.iter()) {
+    for interface in paced(interfaces) {
         let owner = by_path.get(&interface.path).copied();
         if let Some(at) = owner {
             let first = routes.entries[at].versions.first().map(|first| &interfaces[*first]);
@@ -67,7 +67,7 @@ pub fn routes(interfaces: &[Arc<Interface>], share: Share, problems: &mut Vec<Pr
         let path = interface.path.clone();
         routes.entries.push(Route { path, versions: vec![interface.index], default: None });
     }
-    for route in &mut routes.entries {
+    for route in paced(&mut routes.entries) {
         route.versions.retain(|index| interfaces[*index].is_callable());
         let marked = route.versions.iter().copied().find(|index| interfaces[*index].is_default);
         let active = route

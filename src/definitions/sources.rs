@@ -11,11 +11,12 @@ use super::document::{self, Document};
 use super::kept::Kept;
 use super::load::Tree;
 use super::mention::Outline;
-use super::parallel::{self, Share};
+use super::parallel;
 use super::problem::{Place, Problem, ProblemCode};
 use super::schema::Kind;
 use super::snapshot::Definition;
 use super::{check, spec};
+use crate::pace::{breathe, free, paced};
 
 /// A spec with the document it was read from.
 #[derive(Debug)]
@@ -94,20 +95,20 @@ impl Sources {
         tree: &Tree,
         is_wanted: impl Fn(&str) -> bool,
         kept: &Kept<'_>,
-        share: Share,
         problems: &mut Vec<Problem>,
     ) {
-        let files: Vec<_> = tree.yaml().filter(|(file, _)| is_wanted(folder(file))).collect();
-        let all = parallel::map(&files, share, |(file, text)| Parsed::of(file, text, kept));
+        let files = paced(tree.yaml()).filter(|(file, _)| is_wanted(folder(file)));
+        let files: Vec<_> = files.collect();
+        let all = parallel::map(&files, |(file, text)| Parsed::of(file, text, kept));
         self.declared.reserve(files.len());
         self.identities.reserve(files.len());
-        for ((file, _), parsed) in share.paced(files.iter().zip(all)) {
+        for ((file, _), parsed) in paced(files.iter().zip(all)) {
             problems.extend(parsed.problems);
             if parsed.is_unread {
                 self.unread.insert(folder(file).to_owned());
             }
             self.declared.extend(parsed.declared);
-            for document in parsed.documents {
+            for document in paced(parsed.documents) {
                 self.take(document, problems);
             }
         }
@@ -115,7 +116,18 @@ impl Sources {
 
     /// Puts interfaces in their order, by code and version.
     pub fn sort_interfaces(&mut self) {
-        self.interfaces.sort_by_cached_key(Given::order);
+        self.interfaces.sort_by_cached_key(|given| {
+            breathe();
+            given.order()
+        });
+    }
+
+    /// Drops them with room made for calls.
+    pub fn free(self) {
+        free(self.interfaces);
+        free(self.consumers);
+        free(self.declared);
+        free(self.identities);
     }
 
     fn take(&mut self, document: Read, problems: &mut Vec<Problem>) {
@@ -218,7 +230,7 @@ impl Parsed {
         let (documents, found) = document::parse(file, text);
         parsed.is_unread = found.iter().any(|problem| problem.code == ProblemCode::YamlSyntax);
         parsed.problems = found;
-        for document in documents {
+        for document in paced(documents) {
             if matches!(document.root.content, document::Content::Scalar(Value::Null)) {
                 continue;
             }

@@ -8,7 +8,7 @@ const MAX_PER_SECOND: u64 = 5_000;
 /// Refusals that leave without a wait after a calm time.
 const BURST: u64 = 500;
 /// Longest wait; whoever comes after that is answered at once, so that those who wait have a limit too.
-const LONGEST_HOLD: Duration = Duration::from_millis(250);
+const LONGEST_HOLD_MS: u64 = 250;
 
 const EACH_NS: u64 = 1_000_000_000 / MAX_PER_SECOND;
 
@@ -38,7 +38,7 @@ impl Refusals {
     fn wait(&self, now: Instant) -> Option<Duration> {
         let since = now.saturating_duration_since(self.origin).as_nanos();
         let now_ns = u64::try_from(since).unwrap_or(u64::MAX);
-        let longest_ns = BURST * EACH_NS + LONGEST_HOLD.as_nanos() as u64;
+        let longest_ns = BURST * EACH_NS + LONGEST_HOLD_MS * 1_000_000;
         let turn = |next: u64| Some(next.max(now_ns).min(now_ns + longest_ns) + EACH_NS);
         // The update gives up nothing: it always has a turn to give.
         let before = self.next_ns.fetch_update(Relaxed, Relaxed, turn).unwrap_or_default();
@@ -62,8 +62,9 @@ mod tests {
         assert_eq!(refusals.wait(now), Some(each * 2));
         assert_eq!(refusals.wait(now + each), Some(each * 2));
         let last = (0..100_000).map(|_| refusals.wait(now)).max();
-        assert_eq!(last, Some(Some(LONGEST_HOLD)));
-        let later = now + LONGEST_HOLD + each * u32::try_from(BURST).unwrap() * 2;
+        let longest = Duration::from_millis(LONGEST_HOLD_MS);
+        assert_eq!(last, Some(Some(longest)));
+        let later = now + longest + each * u32::try_from(BURST).unwrap() * 2;
         assert!((0..=BURST).all(|_| refusals.wait(later).is_none()), "the rush is forgotten");
         assert!(refusals.wait(later).is_some());
     }

@@ -11,12 +11,12 @@ use crate::access::authenticate::Authenticator;
 use crate::access::limit::Limiter;
 use crate::access::mask_key::MaskKey;
 use crate::access::rights::RightsTable;
-use crate::definitions::parallel::Share;
 use crate::definitions::problem::Problem;
 use crate::definitions::snapshot::{Interface, Snapshot};
 use crate::engines::registry::{Registry, Source, Surroundings};
 use crate::observe::Observer;
 use crate::observe::series::InterfaceMetrics;
+use crate::pace::{free, paced};
 use crate::query::columns::Layouts;
 
 /// Everything a request needs.
@@ -84,14 +84,21 @@ impl Generation {
             &mut warnings,
         );
         let before = previous.map(Self::at_work).unwrap_or_default();
-        let share = if previous.is_some() { Share::Half } else { Share::All };
-        let runtime = share
-            .paced(snapshot.interfaces.iter())
+        let runtime = paced(&snapshot.interfaces)
             .map(|interface| at_run_time(interface, &before, &registry, observer));
         let runtime = runtime.collect();
         let revision = snapshot.revision.as_str().into();
         let rights = RightsTable::new(mask_key.clone());
         Self { snapshot, registry, authenticator, rights, runtime, revision, warnings }
+    }
+
+    /// Drops it with room made for calls.
+    pub fn free(self) {
+        let Self { snapshot, runtime, .. } = self;
+        free(runtime);
+        free(snapshot.interfaces);
+        free(snapshot.routes.entries);
+        free(Arc::into_inner(snapshot.files).unwrap_or_default());
     }
 
     /// What the interface has at run time.
@@ -106,7 +113,7 @@ impl Generation {
 
     fn at_work(&self) -> AtWork<'_> {
         let pairs = self.snapshot.interfaces.iter().zip(&self.runtime);
-        pairs.map(|pair| ((pair.0.code.as_str(), &pair.0.version), pair)).collect()
+        paced(pairs).map(|pair| ((pair.0.code.as_str(), &pair.0.version), pair)).collect()
     }
 }
 

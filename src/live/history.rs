@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::reload::LastReload;
 use crate::definitions::diff::unified;
 use crate::definitions::load::{Files, Tree};
+use crate::pace::paced;
 
 /// Reloads that are remembered.
 const MAX_RELOADS: usize = 50;
@@ -35,9 +36,9 @@ impl History {
     pub fn keep(&mut self, tree: &Tree, reload: &LastReload) {
         let (old, new) = (&self.files, &tree.files);
         let is_other = |path: &&String| old.get(*path) != new.get(*path);
-        let gone = old.keys().filter(|path| !new.contains_key(*path));
+        let gone = paced(old.keys()).filter(|path| !new.contains_key(*path));
         let mut left = MAX_DIFF_BYTES;
-        let changed = new.keys().filter(is_other).chain(gone).take(MAX_CHANGED).map(|path| {
+        let changed = paced(new.keys()).filter(is_other).chain(gone).map(|path| {
             let text = |files: &Files| files.get(path).cloned().unwrap_or_default();
             let (before, after) = (text(old), text(new));
             let diff = if before.len() + after.len() > 8 * left {
@@ -50,7 +51,8 @@ impl History {
             Changed { path: path.clone(), diff }
         });
         // Of the first load everything is new.
-        let changed = if self.entries.is_empty() { Vec::new() } else { changed.collect() };
+        let most = if self.entries.is_empty() { 0 } else { MAX_CHANGED };
+        let changed: Vec<_> = changed.take(most).collect();
         self.files = new.clone();
         self.entries.truncate(MAX_RELOADS - 1);
         self.entries.push_front((reload.clone(), changed));

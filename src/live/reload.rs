@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
@@ -14,13 +15,18 @@ use super::history::{Changed, History};
 use crate::access::mask_key::MaskKey;
 use crate::definitions::compile::{compile, compile_beside};
 use crate::definitions::load::{Tree, load_settled};
-use crate::definitions::parallel::Share;
 use crate::definitions::problem::{Place, Problem, ProblemCode};
 use crate::observe::Observer;
 use crate::observe::event::{DefinitionCounts, Event, ReloadFinished};
+use crate::pace;
 
 /// How much later a tree that has become smaller is read again.
 const SHRUNK_DELAY: Duration = Duration::from_millis(100);
+
+/// How often it is looked whether anybody still holds the generation that was replaced, and how many times. Connections without a
+/// call let go of theirs after a second.
+const RELEASE_WAIT: Duration = Duration::from_millis(10);
+const MAX_RELEASE_WAITS: usize = 150;
 
 /// The generation that serves, and what the last reload found.
 pub struct Live {
@@ -78,10 +84,13 @@ impl Live {
     ) -> Result<Self, Vec<Problem>> {
         let started = Instant::now();
         // Nobody calls yet.
-        let tree = load_settled(root, Share::All);
-        let snapshot = compile(&tree)?;
-        let generation =
-            Generation::prepare(snapshot, None, root, runtime.clone(), &observer, &mask_key);
+        let (tree, generation) = pace::alone(|| {
+            let tree = load_settled(root);
+            let snapshot = compile(&tree)?;
+            let (runtime, key) = (runtime.clone(), &mask_key);
+            let first = Generation::prepare(snapshot, None, root, runtime, &observer, key);
+            Ok::<_, Vec<Problem>>((tree, first))
+        })?;
         let problems = generation.warnings.clone();
         let last = LastReload::new(&tree, true, started, problems, BY_START);
         let live = Self {
@@ -146,12 +155,12 @@ impl Live {
     /// Reads the tree; once more, a little later, where it has become smaller: a folder that is being replaced is not there
     /// for a moment.
     fn look(&self) -> Tree {
-        let tree = load_settled(&self.root, Share::Half);
+        let tree = load_settled(&self.root);
         if tree.files.len() >= self.last.lock().files {
             return tree;
         }
-        std::thread::sleep(SHRUNK_DELAY);
-        load_settled(&self.root, Share::Half)
+        thread::sleep(SHRUNK_DELAY);
+        load_settled(&self.root)
     }
 
     /// Swaps a tree in if it is good, and reports what came of it.
@@ -179,6 +188,10 @@ impl Live {
         self.last.lock().clone_from(&last);
         self.history.lock().keep(tree, &last);
         self.report(&last);
+        if last.ok {
+            // Without a thread it goes with whoever holds it last.
+            let _ = thread::Builder::new().name("retire".into()).spawn(move || retire(old));
+        }
         last
     }
 
@@ -217,6 +230,18 @@ impl Live {
                 .metrics()
                 .retain(interfaces, snapshot.datasources.keys().map(String::as_str));
         }
+    }
+}
+
+/// Frees a generation that was replaced, piece by piece, once no connection holds it any more. One that is busy for longer
+/// frees it itself.
+fn retire(mut old: Arc<Generation>) {
+    for _ in 0..MAX_RELEASE_WAITS {
+        match Arc::try_unwrap(old) {
+            Ok(generation) => return generation.free(),
+            Err(held) => old = held,
+        }
+        thread::sleep(RELEASE_WAIT);
     }
 }
 

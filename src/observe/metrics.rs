@@ -3,7 +3,7 @@
 //! Series labelled by interface or datasource are kept here rather than in the crate's vectors, whose key is a hash
 //! of the label values run together: `sales`/`11.0.0` and `sales1`/`1.0.0` would be one series.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
@@ -20,6 +20,7 @@ use super::exposition::Family;
 pub use super::gauges::{AuditStats, CacheGauges, DatasourceGauges, Snapshot};
 use super::key_sets;
 use super::series::{DatasourceMetrics, InterfaceMetrics, UNKNOWN_INTERFACE};
+use crate::pace::{breathe, paced};
 
 /// Content type of [`Metrics::render`].
 pub const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
@@ -113,11 +114,12 @@ impl Metrics {
         interfaces: impl IntoIterator<Item = (&'a str, &'a str)>,
         datasources: impl IntoIterator<Item = &'a str>,
     ) {
-        let interfaces: BTreeSet<_> = interfaces.into_iter().collect();
+        let interfaces: HashSet<_> = paced(interfaces).collect();
         let datasources: BTreeSet<_> = datasources.into_iter().collect();
-        self.interfaces
-            .lock()
-            .retain(|(code, version), _| interfaces.contains(&(code.as_str(), version.as_str())));
+        self.interfaces.lock().retain(|(code, version), _| {
+            breathe();
+            interfaces.contains(&(code.as_str(), version.as_str()))
+        });
         self.datasources.lock().retain(|id, _| datasources.contains(id.as_str()));
     }
 
@@ -191,7 +193,7 @@ impl Metrics {
         );
         let interfaces: Vec<_> = self.interfaces.lock().values().cloned().collect();
         for interface in
-            interfaces.iter().chain([&self.unknown]).filter(|interface| interface.is_used())
+            paced(interfaces.iter().chain([&self.unknown])).filter(|interface| interface.is_used())
         {
             let labels = [("interface", interface.code()), ("version", interface.version())];
             let reading = interface.read();

@@ -19,6 +19,7 @@ const LAYERS: &[&[&str]] = &[
     &["definitions"],
     &["sql"],
     &["observe"],
+    &["pace"],
 ];
 
 /// Lines of a file without the unit tests at its end, at most.

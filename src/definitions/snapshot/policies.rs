@@ -12,6 +12,7 @@ use crate::definitions::grant::Grant;
 use crate::definitions::problem::Place;
 use crate::definitions::spec;
 use crate::definitions::spec::jwt_issuer::Algorithm;
+use crate::pace::paced;
 
 /// Who may do what.
 #[derive(Debug, Default)]
@@ -74,7 +75,7 @@ impl Role {
         place: Place,
     ) -> Self {
         let mut grants = vec![0_u64; interfaces.len().div_ceil(64)];
-        for interface in interfaces {
+        for interface in paced(interfaces) {
             if entries.iter().any(|(entry, _)| entry.grants(interface)) {
                 grants[interface.index / 64] |= 1 << (interface.index % 64);
             }

@@ -20,6 +20,7 @@ use tidegate::gateway::headers::Headers;
 use tidegate::gateway::leave::Leave;
 use tidegate::gateway::misses::Misses;
 use tidegate::gateway::pipeline::handle;
+use tidegate::gateway::refusals::Refusals;
 use tidegate::gateway::{Gateway, GatewaySettings, admit, input, negotiate, respond, route};
 use tidegate::live::reload::Live;
 use tidegate::observe::{Code, Metrics, Observer};
@@ -54,6 +55,7 @@ pub fn print(root: &str, targets: &[String]) {
         attempts: Attempts::new(0),
         leave: Leave::default(),
         misses: Misses::default(),
+        refusals: Refusals::default(),
         settings: GatewaySettings::default(),
     });
     for target in targets {

@@ -7,7 +7,6 @@ use std::process::Command;
 
 use serde_json::json;
 use tidegate::definitions::load::load_settled;
-use tidegate::definitions::parallel::Share;
 
 use super::{mark, mark_yaml, marked, noticed, swap};
 use crate::support::{Tidegate, Tree, eventually};
@@ -195,7 +194,7 @@ fn a_file_is_not_taken_while_it_is_written() {
     let whole = fs::read_to_string(&file).unwrap();
     fs::write(&file, "").unwrap();
     let loaded = std::thread::scope(|scope| {
-        let loading = scope.spawn(|| load_settled(tree.root(), Share::Half));
+        let loading = scope.spawn(|| load_settled(tree.root()));
         std::thread::sleep(std::time::Duration::from_millis(100));
         fs::write(&file, &whole).unwrap();
         loading.join().unwrap()
@@ -203,7 +202,7 @@ fn a_file_is_not_taken_while_it_is_written() {
     assert_eq!(loaded.files.get("definitions/mark-1.0.0.yaml"), Some(&whole));
     // One that stays empty is taken as it is.
     fs::write(&file, "").unwrap();
-    let empty = load_settled(tree.root(), Share::Half);
+    let empty = load_settled(tree.root());
     assert_eq!(empty.files.get("definitions/mark-1.0.0.yaml").map(String::as_str), Some(""));
 }
 
