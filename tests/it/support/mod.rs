@@ -227,8 +227,26 @@ impl Tidegate {
 
     /// Serves a root with more flags and variables.
     pub fn start_in(root: &Path, flags: &[&str], variables: &[(&str, &str)]) -> Self {
+        Self::start_by(root, flags, || {
+            let mut command = tidegate();
+            command.envs(variables.iter().copied());
+            command
+        })
+    }
+
+    /// Serves a root with so many files that may be open.
+    pub fn start_with_files(root: &Path, files: usize) -> Self {
+        Self::start_by(root, &[], || {
+            let mut command = Command::new("sh");
+            let limited = format!("ulimit -n {files}; exec \"$0\" \"$@\"");
+            command.args(["-c", &limited, env!("CARGO_BIN_EXE_tidegate")]);
+            command
+        })
+    }
+
+    fn start_by(root: &Path, flags: &[&str], command: impl Fn() -> Command) -> Self {
         for _ in 0..5 {
-            let mut started = Self::spawn(root, (free_port(), free_port()), flags, variables);
+            let mut started = Self::spawn(command(), root, (free_port(), free_port()), flags);
             if started.is_up() {
                 let token = fs::read_to_string(root.join("data/admin-token")).unwrap();
                 token.trim().clone_into(&mut started.token);
@@ -243,24 +261,24 @@ impl Tidegate {
     /// Starts a process that is to take over from this one, and does not wait for it.
     pub fn successor(&self, root: &Path, flags: &[&str]) -> Self {
         let flags = [&["--upgrade"], flags].concat();
-        let mut successor = Self::spawn(root, (self.data_port, self.admin_port), &flags, &[]);
+        let ports = (self.data_port, self.admin_port);
+        let mut successor = Self::spawn(tidegate(), root, ports, &flags);
         successor.token.clone_from(&self.token);
         successor
     }
 
     fn spawn(
+        mut command: Command,
         root: &Path,
         (data_port, admin_port): (u16, u16),
         flags: &[&str],
-        variables: &[(&str, &str)],
     ) -> Self {
-        let mut child = tidegate()
+        let mut child = command
             .args(["serve", "--root"])
             .arg(root)
             .args(["--listen", &format!("127.0.0.1:{data_port}")])
             .args(["--admin-listen", &format!("127.0.0.1:{admin_port}")])
             .args(flags)
-            .envs(variables.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())

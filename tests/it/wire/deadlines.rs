@@ -129,6 +129,32 @@ fn beyond_the_most_connections_new_ones_are_refused() {
 }
 
 #[test]
+fn a_crowd_leaves_open_files_for_everything_else() {
+    let tree = Tree::new();
+    tree.sqlite("CREATE TABLE t (id INTEGER);");
+    tree.interface("code: get\ndatasource_id: lite\nquery_template: SELECT 1 AS n\n");
+    let gateway = Tidegate::start_with_files(tree.root(), 200);
+    assert!(gateway.log().contains("too low for so many connections"), "{}", gateway.log());
+    assert_eq!(gateway.get("/data-api/get").status, 200);
+    let mut crowd: Vec<Raw> = (0..400).map(|_| Raw::connect(&gateway)).collect();
+    eventually("most of them have been turned away", || {
+        gateway.metric("tidegate_connections_refused_total") > Some(250.0)
+    });
+    // Files of the definitions and of the admin address are to be had.
+    tree.interface("code: more\ndatasource_id: lite\nquery_template: SELECT 2 AS n\n");
+    gateway.reload();
+    crowd[0].request("GET /data-api/more", "");
+    assert_eq!(crowd[0].answer().unwrap().status, 200);
+    drop(crowd);
+    eventually("there is room again", || {
+        let mut raw = Raw::connect(&gateway);
+        raw.request("GET /data-api/more", "");
+        raw.answer().is_some_and(|answer| answer.status == 200)
+    });
+    assert!(!gateway.log().contains("Too many open files"), "{}", gateway.log());
+}
+
+#[test]
 fn many_idle_connections_cost_little_and_harm_nobody() {
     let (_tree, gateway) = serve(&[]);
     assert_eq!(gateway.get("/data-api/get").status, 200);
