@@ -1,4 +1,4 @@
-//! Room for those who answer calls, in work that takes long: pauses, but where nobody calls yet.
+//! Room for those who answer calls, in work beside them that takes long: pauses, and half of the processors.
 
 use std::cell::Cell;
 use std::thread;
@@ -11,33 +11,37 @@ const STRETCH: Duration = Duration::from_micros(150);
 const PAUSE: Duration = Duration::from_micros(50);
 
 thread_local! {
-    /// Whether nobody else needs the processors; see [`alone`].
-    static IS_ALONE: Cell<bool> = const { Cell::new(false) };
+    /// Whether others need the processors; see [`beside_calls`].
+    static IS_BESIDE_CALLS: Cell<bool> = const { Cell::new(false) };
     /// When this thread began, or went on after a pause.
     static SINCE: Cell<Option<Instant>> = const { Cell::new(None) };
 }
 
-/// Runs `work` while nobody calls yet: on all processors and without pauses. All else leaves half of them, and pauses.
-pub fn alone<R>(work: impl FnOnce() -> R) -> R {
-    set_alone(true, work)
+/// Runs long `work` with room for those who answer calls. Not for threads that answer some themselves: it sleeps.
+pub fn beside_calls<R>(work: impl FnOnce() -> R) -> R {
+    like(true, work)
 }
 
-/// Whether this thread has all processors for itself.
-pub fn is_alone() -> bool {
-    IS_ALONE.get()
+/// Whether this thread leaves room for calls.
+pub fn is_beside_calls() -> bool {
+    IS_BESIDE_CALLS.get()
 }
 
-/// The same as another thread, for which this one works.
-pub fn set_alone<R>(is_alone: bool, work: impl FnOnce() -> R) -> R {
-    let before = IS_ALONE.replace(is_alone);
-    let result = work();
-    IS_ALONE.set(before);
-    result
+/// Runs `work` as another thread would, for which this one does it.
+pub fn like<R>(is_beside_calls: bool, work: impl FnOnce() -> R) -> R {
+    struct Before(bool);
+    impl Drop for Before {
+        fn drop(&mut self) {
+            IS_BESIDE_CALLS.set(self.0);
+        }
+    }
+    let _before = Before(IS_BESIDE_CALLS.replace(is_beside_calls));
+    work()
 }
 
-/// Makes room in long work for those who answer calls. To be called between small pieces of it.
+/// Makes room for calls where this thread works beside them. To be called between small pieces of long work.
 pub fn breathe() {
-    if IS_ALONE.get() {
+    if !IS_BESIDE_CALLS.get() {
         return;
     }
     let now = Instant::now();
@@ -66,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_work_that_is_alone_makes_no_pauses() {
+    fn only_work_beside_calls_makes_pauses() {
         let pauses = || {
             let began = |()| {
                 thread::sleep(STRETCH);
@@ -76,9 +80,10 @@ mod tests {
             let began: Vec<_> = [(); 9].map(began).to_vec();
             began.windows(2).filter(|two| two[0] != two[1]).count()
         };
-        assert_eq!(alone(pauses), 0);
-        assert_eq!(pauses(), 8);
-        assert_eq!(alone(|| set_alone(false, pauses)), 8);
-        assert!(!is_alone());
+        assert_eq!(pauses(), 0);
+        assert_eq!(beside_calls(pauses), 8);
+        assert_eq!(beside_calls(|| like(false, pauses)), 0);
+        let ended = std::panic::catch_unwind(|| beside_calls(|| panic!("in the middle of it")));
+        assert!(ended.is_err() && !is_beside_calls());
     }
 }

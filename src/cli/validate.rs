@@ -17,7 +17,6 @@ use crate::definitions::snapshot::{Interface, Role, Snapshot};
 use crate::engines::{EngineError, catalog};
 use crate::live::generation::Generation;
 use crate::observe::Observer;
-use crate::pace;
 use crate::sql::statement::Values;
 use crate::sql::view::View;
 
@@ -50,12 +49,8 @@ pub fn run(arguments: &Arguments) -> ExitCode {
     if !root.is_dir() {
         return cannot_run(format!("`{}` is no directory", root.display()));
     }
-    let (tree, compiled) = pace::alone(|| {
-        let tree = load(root);
-        let compiled = compile(&tree);
-        (tree, compiled)
-    });
-    let (problems, summary) = match compiled {
+    let tree = load(root);
+    let (problems, summary) = match compile(&tree) {
         Ok(snapshot) => {
             let summary = format!(
                 "{} interfaces, {} datasources, {} consumers, {} roles",

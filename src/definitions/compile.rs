@@ -9,7 +9,7 @@ use super::schema::Kind;
 use super::snapshot::{Interface, Snapshot};
 use super::sources::{Given, Sources};
 use super::{advice, datasource, interface, mention, parallel, policy, route};
-use crate::pace::paced;
+use crate::pace::{self, paced};
 
 /// Compiles `tree`.
 ///
@@ -19,13 +19,13 @@ pub fn compile(tree: &Tree) -> Result<Snapshot, Vec<Problem>> {
     parallel::with_room(|| compile_here(tree, None))
 }
 
-/// The same after `before`, which may be answering calls, and from which what did not change is taken over. What comes out is
+/// The same beside calls that are being answered by `before`, from which what did not change is taken over. What comes out is
 /// what [`compile`] makes of the tree, whatever `before` is.
 ///
 /// # Errors
 /// As [`compile`].
 pub fn compile_beside(tree: &Tree, before: &Snapshot) -> Result<Snapshot, Vec<Problem>> {
-    parallel::with_room(|| compile_here(tree, Some(before)))
+    pace::beside_calls(|| parallel::with_room(|| compile_here(tree, Some(before))))
 }
 
 fn compile_here(tree: &Tree, before: Option<&Snapshot>) -> Result<Snapshot, Vec<Problem>> {

@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 
 use super::parallel;
 use super::problem::{Place, Problem, ProblemCode};
-use crate::pace::paced;
+use crate::pace::{self, paced};
 
 /// Folders below the root that hold definitions.
 pub const FOLDERS: [&str; 3] = ["datasources", "definitions", "policies"];
@@ -99,6 +99,11 @@ pub fn load(root: &Path) -> Tree {
     let mut problems = Vec::new();
     let paths = paths(root, &mut problems);
     read_all(root, &paths, problems)
+}
+
+/// The same beside calls.
+pub fn load_beside(root: &Path) -> Tree {
+    pace::beside_calls(|| load(root))
 }
 
 /// Reads these files; `problems` are what was found already.

@@ -22,7 +22,7 @@ pub fn with_room<R: Send>(work: impl Fn() -> R + Sync) -> R {
 /// What `work` makes of each of `items`, in their order.
 pub fn map<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
     let all = thread::available_parallelism().map_or(1, NonZero::get);
-    let processors = if pace::is_alone() { all } else { all.div_ceil(2) };
+    let processors = if pace::is_beside_calls() { all.div_ceil(2) } else { all };
     let threads = processors.min(MAX_THREADS).min(items.len() / LEAST_SHARE).max(1);
     let chunk = items.len().div_ceil(threads).max(1);
     let run = |items: &[T]| paced(items).map(&work).collect::<Vec<R>>();
@@ -43,9 +43,9 @@ fn start<'scope, R: Send + 'scope>(
     scope: &'scope thread::Scope<'scope, '_>,
     work: impl FnOnce() -> R + Send + 'scope,
 ) -> Option<ScopedJoinHandle<'scope, R>> {
-    let is_alone = pace::is_alone();
+    let is_beside_calls = pace::is_beside_calls();
     let thread = Builder::new().name("compile".into()).stack_size(STACK_BYTES);
-    thread.spawn_scoped(scope, move || pace::set_alone(is_alone, work)).ok()
+    thread.spawn_scoped(scope, move || pace::like(is_beside_calls, work)).ok()
 }
 
 fn join<R>(thread: ScopedJoinHandle<'_, R>) -> R {

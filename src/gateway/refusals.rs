@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 const MAX_PER_SECOND: u64 = 5_000;
 /// Refusals that leave without a wait after a calm time.
 const BURST: u64 = 500;
-/// Longest wait; whoever comes after that is answered at once, so that those who wait have a limit too.
+/// Longest wait, whatever the rate is then. Those who wait have the limits of connections and their streams.
 const LONGEST_HOLD_MS: u64 = 250;
 
 const EACH_NS: u64 = 1_000_000_000 / MAX_PER_SECOND;

@@ -32,28 +32,14 @@ pub(super) struct History {
 }
 
 impl History {
-    /// Keeps a reload of a tree.
-    pub fn keep(&mut self, tree: &Tree, reload: &LastReload) {
-        let (old, new) = (&self.files, &tree.files);
-        let is_other = |path: &&String| old.get(*path) != new.get(*path);
-        let gone = paced(old.keys()).filter(|path| !new.contains_key(*path));
-        let mut left = MAX_DIFF_BYTES;
-        let changed = paced(new.keys()).filter(is_other).chain(gone).map(|path| {
-            let text = |files: &Files| files.get(path).cloned().unwrap_or_default();
-            let (before, after) = (text(old), text(new));
-            let diff = if before.len() + after.len() > 8 * left {
-                String::new()
-            } else {
-                unified(&before, &after)
-            };
-            let diff = if diff.len() > left { String::new() } else { diff };
-            left -= diff.len();
-            Changed { path: path.clone(), diff }
-        });
-        // Of the first load everything is new.
-        let most = if self.entries.is_empty() { 0 } else { MAX_CHANGED };
-        let changed: Vec<_> = changed.take(most).collect();
-        self.files = new.clone();
+    /// The files that the last reload looked at.
+    pub fn files(&self) -> Arc<Files> {
+        self.files.clone()
+    }
+
+    /// Keeps a reload of a tree, with what it found [`changed`].
+    pub fn keep(&mut self, tree: &Tree, reload: &LastReload, changed: Vec<Changed>) {
+        self.files = tree.files.clone();
         self.entries.truncate(MAX_RELOADS - 1);
         self.entries.push_front((reload.clone(), changed));
     }
@@ -62,4 +48,24 @@ impl History {
     pub fn entries(&self) -> impl Iterator<Item = &(LastReload, Vec<Changed>)> {
         self.entries.iter()
     }
+}
+
+/// The files that are not in `new` as they were in `old`.
+pub(super) fn changed(old: &Files, new: &Files) -> Vec<Changed> {
+    let is_other = |path: &&String| old.get(*path) != new.get(*path);
+    let gone = paced(old.keys()).filter(|path| !new.contains_key(*path));
+    let mut left = MAX_DIFF_BYTES;
+    let changed = paced(new.keys()).filter(is_other).chain(gone).take(MAX_CHANGED).map(|path| {
+        let text = |files: &Files| files.get(path).cloned().unwrap_or_default();
+        let (before, after) = (text(old), text(new));
+        let diff = if before.len() + after.len() > 8 * left {
+            String::new()
+        } else {
+            unified(&before, &after)
+        };
+        let diff = if diff.len() > left { String::new() } else { diff };
+        left -= diff.len();
+        Changed { path: path.clone(), diff }
+    });
+    changed.collect()
 }

@@ -3,5 +3,6 @@
 pub mod generation;
 pub mod history;
 pub mod reload;
+mod retire;
 pub mod upkeep;
 pub mod watch;

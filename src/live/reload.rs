@@ -11,7 +11,8 @@ use parking_lot::Mutex;
 use tokio::runtime::Handle;
 
 use super::generation::Generation;
-use super::history::{Changed, History};
+use super::history::{Changed, History, changed};
+use super::retire::Retired;
 use crate::access::mask_key::MaskKey;
 use crate::definitions::compile::{compile, compile_beside};
 use crate::definitions::load::{Tree, load_settled};
@@ -23,11 +24,6 @@ use crate::pace;
 /// How much later a tree that has become smaller is read again.
 const SHRUNK_DELAY: Duration = Duration::from_millis(100);
 
-/// How often it is looked whether anybody still holds the generation that was replaced, and how many times. Connections without a
-/// call let go of theirs after a second.
-const RELEASE_WAIT: Duration = Duration::from_millis(10);
-const MAX_RELEASE_WAITS: usize = 150;
-
 /// The generation that serves, and what the last reload found.
 pub struct Live {
     root: PathBuf,
@@ -37,6 +33,7 @@ pub struct Live {
     current: ArcSwap<Generation>,
     last: Mutex<LastReload>,
     history: Mutex<History>,
+    retired: Retired,
     /// Held while a reload runs; `last` is not, so that it can be read meanwhile.
     reloading: Mutex<()>,
 }
@@ -83,14 +80,10 @@ impl Live {
         mask_key: Arc<MaskKey>,
     ) -> Result<Self, Vec<Problem>> {
         let started = Instant::now();
-        // Nobody calls yet.
-        let (tree, generation) = pace::alone(|| {
-            let tree = load_settled(root);
-            let snapshot = compile(&tree)?;
-            let (runtime, key) = (runtime.clone(), &mask_key);
-            let first = Generation::prepare(snapshot, None, root, runtime, &observer, key);
-            Ok::<_, Vec<Problem>>((tree, first))
-        })?;
+        let tree = load_settled(root);
+        let snapshot = compile(&tree)?;
+        let generation =
+            Generation::prepare(snapshot, None, root, runtime.clone(), &observer, &mask_key);
         let problems = generation.warnings.clone();
         let last = LastReload::new(&tree, true, started, problems, BY_START);
         let live = Self {
@@ -101,9 +94,11 @@ impl Live {
             current: ArcSwap::from_pointee(generation),
             last: Mutex::new(last.clone()),
             history: Mutex::default(),
+            retired: Retired::start(),
             reloading: Mutex::new(()),
         };
-        live.history.lock().keep(&tree, &last);
+        // Of the first load everything is new.
+        live.history.lock().keep(&tree, &last, Vec::new());
         live.report(&last);
         Ok(live)
     }
@@ -137,19 +132,19 @@ impl Live {
     pub fn reload(&self, by: &str) -> LastReload {
         let started = Instant::now();
         let _one = self.reloading.lock();
-        self.take(&self.look(), started, by)
+        pace::beside_calls(|| self.take(&self.look(), started, by))
     }
 
     /// Reloads if content or commit differ from what the last reload looked at.
     pub fn reload_if_changed(&self, by: &str) -> Option<LastReload> {
         let started = Instant::now();
         let _one = self.reloading.lock();
-        let tree = self.look();
-        let last = self.last();
-        if (&tree.hash, &tree.revision) == (&last.hash, &last.revision) {
-            return None;
-        }
-        Some(self.take(&tree, started, by))
+        pace::beside_calls(|| {
+            let tree = self.look();
+            let last = self.last();
+            let is_same = (&tree.hash, &tree.revision) == (&last.hash, &last.revision);
+            (!is_same).then(|| self.take(&tree, started, by))
+        })
     }
 
     /// Reads the tree; once more, a little later, where it has become smaller: a folder that is being replaced is not there
@@ -186,11 +181,12 @@ impl Live {
             Err(problems) => LastReload::new(tree, false, started, problems, by),
         };
         self.last.lock().clone_from(&last);
-        self.history.lock().keep(tree, &last);
+        let before = self.history.lock().files();
+        let changed = changed(&before, &tree.files);
+        self.history.lock().keep(tree, &last, changed);
         self.report(&last);
         if last.ok {
-            // Without a thread it goes with whoever holds it last.
-            let _ = thread::Builder::new().name("retire".into()).spawn(move || retire(old));
+            self.retired.add(old);
         }
         last
     }
@@ -230,18 +226,6 @@ impl Live {
                 .metrics()
                 .retain(interfaces, snapshot.datasources.keys().map(String::as_str));
         }
-    }
-}
-
-/// Frees a generation that was replaced, piece by piece, once no connection holds it any more. One that is busy for longer
-/// frees it itself.
-fn retire(mut old: Arc<Generation>) {
-    for _ in 0..MAX_RELEASE_WAITS {
-        match Arc::try_unwrap(old) {
-            Ok(generation) => return generation.free(),
-            Err(held) => old = held,
-        }
-        thread::sleep(RELEASE_WAIT);
     }
 }
 

@@ -10,6 +10,7 @@ use notify::{Config, EventKindMask, RecursiveMode, Watcher};
 
 use super::reload::{BY_WATCH, Live};
 use crate::definitions::load::{FOLDERS, stamp};
+use crate::pace;
 
 /// How often the files are looked at, whatever events say: events get lost, and symbolic links are swapped.
 const LOOK_EVERY: Duration = Duration::from_millis(900);
@@ -39,7 +40,7 @@ impl Watch {
         let (stop, stopped) = sync_channel(1);
         thread::Builder::new()
             .name("watch".into())
-            .spawn(move || run(&live, &hint, &hints, &stopped))?;
+            .spawn(move || pace::beside_calls(|| run(&live, &hint, &hints, &stopped)))?;
         Ok(Self { _stop: stop })
     }
 }

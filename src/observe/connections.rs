@@ -22,6 +22,8 @@ label_enum! {
 /// Of connections beyond the most, one for so many of those within is told so before it is closed; the rest are closed without
 /// a word, since each that waits for its peer to hear it holds an open file.
 const OPEN_FOR_EACH_FAREWELL: usize = 8;
+/// Most of them, of which each holds an open file.
+const MAX_FAREWELLS: usize = 256;
 
 /// What is counted of connections.
 pub(super) struct Connections {
@@ -84,7 +86,7 @@ impl Metrics {
     pub fn farewell(self: &Arc<Self>, max: usize) -> Option<Farewell> {
         let farewell = Farewell(self.clone());
         let before = self.connections.farewells.fetch_add(1, Relaxed);
-        (before <= max / OPEN_FOR_EACH_FAREWELL).then_some(farewell)
+        (before <= MAX_FAREWELLS.min(max / OPEN_FOR_EACH_FAREWELL)).then_some(farewell)
     }
 
     /// A connection was closed because something took too long.

@@ -20,7 +20,7 @@ use super::exposition::Family;
 pub use super::gauges::{AuditStats, CacheGauges, DatasourceGauges, Snapshot};
 use super::key_sets;
 use super::series::{DatasourceMetrics, InterfaceMetrics, UNKNOWN_INTERFACE};
-use crate::pace::{breathe, paced};
+use crate::pace::paced;
 
 /// Content type of [`Metrics::render`].
 pub const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
@@ -116,10 +116,9 @@ impl Metrics {
     ) {
         let interfaces: HashSet<_> = paced(interfaces).collect();
         let datasources: BTreeSet<_> = datasources.into_iter().collect();
-        self.interfaces.lock().retain(|(code, version), _| {
-            breathe();
-            interfaces.contains(&(code.as_str(), version.as_str()))
-        });
+        self.interfaces
+            .lock()
+            .retain(|(code, version), _| interfaces.contains(&(code.as_str(), version.as_str())));
         self.datasources.lock().retain(|id, _| datasources.contains(id.as_str()));
     }
 

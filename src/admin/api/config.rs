@@ -18,7 +18,7 @@ use super::located::put;
 use crate::admin::Admin;
 use crate::admin::edit::{self, Author, Change, ChangeError, Mode, Seen, Written, etag};
 use crate::admin::person::Person;
-use crate::definitions::load::load;
+use crate::definitions::load::load_beside;
 use crate::live::history::Changed;
 use crate::live::reload::LastReload;
 use crate::observe::code::Code;
@@ -44,7 +44,7 @@ pub async fn show(State(admin): State<Arc<Admin>>) -> Response {
     };
     let found = spawn_blocking(move || {
         let root = admin.gateway.live.root().to_owned();
-        (load(&root), edit::state(&root), edit::uncommitted(&root))
+        (load_beside(&root), edit::state(&root), edit::uncommitted(&root))
     });
     let Ok((tree, git, uncommitted)) = found.await else {
         return failure(Code::InternalError, "The files cannot be read.");
@@ -212,7 +212,7 @@ pub async fn read(admin: &Arc<Admin>, path: &str) -> Option<String> {
     let (admin, path) = (admin.clone(), path.to_owned());
     let read = spawn_blocking(move || {
         let is_one = edit::is_definition(&path);
-        is_one.then(|| load(admin.gateway.live.root()).files.get(&path).cloned()).flatten()
+        is_one.then(|| load_beside(admin.gateway.live.root()).files.get(&path).cloned()).flatten()
     });
     read.await.ok().flatten()
 }

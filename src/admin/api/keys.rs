@@ -20,6 +20,7 @@ use crate::definitions::document;
 use crate::definitions::edit::{EditError, append, replace};
 use crate::definitions::load::load;
 use crate::observe::code::Code;
+use crate::pace;
 
 /// The file that new consumers are added to.
 const FILE: &str = "policies/consumers.yaml";
@@ -157,7 +158,7 @@ impl Document {
                 Some(Self { path: path.to_owned(), text: text.to_owned(), index, fields })
             })
         };
-        spawn_blocking(find).await.ok().flatten()
+        spawn_blocking(|| pace::beside_calls(find)).await.ok().flatten()
     }
 
     fn keys(&self) -> Vec<Value> {

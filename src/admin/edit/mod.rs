@@ -18,7 +18,7 @@ use sha2::{Digest, Sha256};
 pub use self::git::{Commit, changes, log, state, uncommitted};
 use crate::definitions::compile::compile_beside;
 use crate::definitions::edit::EditError;
-use crate::definitions::load::{FOLDERS, MAX_FILE_BYTES, Tree, hex, load};
+use crate::definitions::load::{FOLDERS, MAX_FILE_BYTES, Tree, hex, load_beside};
 use crate::definitions::problem::Problem;
 use crate::live::reload::Live;
 
@@ -129,7 +129,7 @@ pub fn is_definition(path: &str) -> bool {
 /// # Errors
 /// Where a path may not be written.
 pub fn check(live: &Live, changes: &[Change]) -> Result<Vec<Problem>, ChangeError> {
-    let tree = with(load(live.root()), changes)?;
+    let tree = with(load_beside(live.root()), changes)?;
     Ok(match compile_beside(&tree, &live.current().snapshot) {
         Ok(snapshot) => snapshot.warnings,
         Err(problems) => problems,
@@ -157,7 +157,7 @@ impl Edits {
         }
         let _one = self.one.lock();
         let root = live.root();
-        let tree = load(root);
+        let tree = load_beside(root);
         for change in changes {
             let now = tree.files.get(&change.path).map(|text| etag(text));
             let is_seen = match (&change.seen, &now) {

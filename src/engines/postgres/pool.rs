@@ -82,22 +82,20 @@ impl Pool {
             return Ok(lease);
         }
         let waiting = Waiting::new(self, need);
-        // Attempts that others have begun may yet bring a connection when one's own has failed.
-        let hopeless_at = {
-            let state = self.state.lock();
-            state.failures + state.slots.opening as u64 + 1
-        };
+        let mut hopeless_at = None;
         loop {
             let mut freed = std::pin::pin!(self.freed.notified());
             freed.as_mut().enable();
+            // Before anything else: to ask for a place would begin another attempt.
+            if let Some(failure) = hopeless_at.and_then(|at| self.failure_at(at, need)) {
+                return Err(failure);
+            }
             if let Some(lease) = self.try_acquire(need) {
                 drop(waiting);
                 self.wake_one();
                 return Ok(lease);
             }
-            if let Some(failure) = self.failure_at(hopeless_at, need) {
-                return Err(failure);
-            }
+            hopeless_at = hopeless_at.or_else(|| Some(self.hopeless_at()));
             let look_again = deadline.min(Instant::now() + LOOK_AGAIN);
             let woken = tokio::time::timeout_at(look_again.into(), freed).await.is_ok();
             if !woken && Instant::now() >= deadline {
@@ -109,6 +107,13 @@ impl Pool {
                 });
             }
         }
+    }
+
+    /// How many attempts will have failed when all that are under way have; one more at least. Those of others may bring
+    /// a connection as well.
+    fn hopeless_at(&self) -> u64 {
+        let state = self.state.lock();
+        state.failures + state.slots.opening.max(1) as u64
     }
 
     /// Why there is nothing to wait for: so many attempts have failed, and no connection is left.

@@ -198,32 +198,33 @@ impl Slots {
 
     /// The least loaded of the first few connections that take queries: of as few as will do.
     fn pick_shared(&mut self, need: Need, now: Instant, room: bool) -> Pick {
-        let mut best: Option<usize> = None;
+        let mut best: Option<(usize, (bool, usize))> = None;
         let (mut usable, mut enough) = (0, self.packed * SPREAD_FACTOR);
         for (index, slot) in self.open.iter().enumerate() {
             if !slot.takes_shared(now, need) {
                 continue;
             }
             usable += 1;
-            let least = best.map_or(usize::MAX, |best| self.open[best].tickets.len());
-            if slot.tickets.len() < least {
-                best = Some(index);
-                if slot.expected_wait() < YOUNG {
-                    enough = self.packed;
-                }
+            let is_long = slot.expected_wait() >= YOUNG;
+            if !is_long {
+                enough = self.packed;
+            }
+            let load = (is_long, slot.tickets.len());
+            if best.is_none_or(|(_, least)| load < least) {
+                best = Some((index, load));
             }
             if slot.is_idle() || usable >= enough {
                 break;
             }
         }
         let wanted = match best {
-            Some(best) if self.open[best].is_idle() => 0,
+            Some((_, (_, 0))) => 0,
             // Nobody waits for the connection that is to relieve a shared one, so one at a time will do.
             Some(_) => 1,
             None => self.waiting.max(1),
         };
         let open_another = room && self.opening < wanted && usable + self.opening < enough;
-        Pick { place: best.map(|index| self.take(index, now)), open_another }
+        Pick { place: best.map(|(index, _)| self.take(index, now)), open_another }
     }
 
     /// An idle connection, from the far end: the near ones are those that fast queries share.

@@ -73,7 +73,7 @@ async fn queries_that_would_wait_for_each_other_spread_over_more_connections() {
     for caller in callers {
         caller.await.unwrap();
     }
-    assert!((4..=8).contains(&e.stats().open), "{:?}", e.stats());
+    assert!(e.stats().open >= 4, "{:?}", e.stats());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -45,6 +45,11 @@ async fn a_server_that_accepts_and_says_nothing_is_given_up() {
     });
     let failed = error(&e, query("SELECT 1")).await;
     assert!(matches!(failed, EngineError::Unavailable(_)), "{failed}");
+    let mut attempts = 0;
+    while tokio::time::timeout(Duration::from_millis(50), listener.accept()).await.is_ok() {
+        attempts += 1;
+    }
+    assert_eq!(attempts, 1, "nobody else's attempt was to be waited for");
     let e = engine(|c| (c.host, c.port) = ("127.0.0.1".into(), Some(port)));
     let deadline = Instant::now() + Duration::from_millis(200);
     let failed = error(&e, Query { deadline, ..query("SELECT 1") }).await;

@@ -16,6 +16,8 @@ const PING: u8 = 6;
 const GO_AWAY: u8 = 7;
 const WINDOW_UPDATE: u8 = 8;
 
+const ENHANCE_YOUR_CALM: u32 = 11;
+
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
 const ACK: u8 = 1;
@@ -170,7 +172,7 @@ fn a_peer_without_a_call_is_closed_whatever_else_it_says() {
 
 #[test]
 fn a_body_that_does_not_end_is_answered_and_harms_no_other_stream() {
-    let (_bench, gateway) = serve("", &["--body-timeout-ms", "400"]);
+    let (_bench, gateway) = serve("", &["--body-timeout-ms", "2000"]);
     let mut peer = Peer::connect(&gateway);
     peer.request(1, "POST", "/data-api/post", 0);
     peer.send(DATA, 0, 1, b"{\"x\":");
@@ -186,7 +188,7 @@ fn a_body_that_does_not_end_is_answered_and_harms_no_other_stream() {
 
 #[test]
 fn a_stream_that_nobody_reads_loses_its_query_and_keeps_nothing() {
-    let flags = ["--write-timeout-ms", "500", "--idle-timeout-ms", "2000"];
+    let flags = ["--write-timeout-ms", "2000", "--idle-timeout-ms", "2000"];
     let (_bench, gateway) = serve("timeout_ms: 600000\n", &flags);
     let in_flight = || gateway.metric("tidegate_datasource_in_flight{datasource=\"db\"}");
     let mut peer = Peer::connect(&gateway);
@@ -205,7 +207,11 @@ fn a_stream_that_nobody_reads_loses_its_query_and_keeps_nothing() {
     assert!(peer.until(|frame| frame.kind == RESET && frame.stream == 1).is_some());
     peer.request(7, "GET", "/data-api/rows", END_STREAM);
     peer.until(|frame| frame.kind == DATA && frame.stream == 7).unwrap();
+    let since = Instant::now();
     peer.is_closed();
+    // Sooner than a peer that answers no ping is given up.
+    assert!(since.elapsed() < Duration::from_secs(15), "{:?}", since.elapsed());
+    assert_eq!(gateway.metric("tidegate_connections_overdue_total{reason=\"idle\"}"), Some(1.0));
 }
 
 #[test]
@@ -220,7 +226,8 @@ fn calls_that_are_given_up_at_once_end_the_connection() {
             break;
         }
     }
-    assert!(peer.until(|frame| frame.kind == GO_AWAY).is_some());
+    let last_word = peer.until(|frame| frame.kind == GO_AWAY).unwrap();
+    assert_eq!(last_word.payload[4..8], ENHANCE_YOUR_CALM.to_be_bytes());
     peer.is_closed();
     is_answered(&gateway);
 }
