@@ -27,6 +27,7 @@ use crate::live::watch::Watch;
 use crate::observe::Observer;
 use crate::observe::history::{self, History};
 use crate::observe::host::Host;
+use crate::observe::log::LeftOut;
 use crate::observe::metrics::Metrics;
 use crate::query::cache::AnswerCache;
 use crate::settings::Settings;
@@ -103,7 +104,7 @@ fn list(problems: &[Problem]) -> String {
 ///
 /// # Errors
 /// Where it cannot start.
-pub fn serve(settings: &Settings, start: Start) -> Result<(), ServeError> {
+pub fn serve(settings: &Settings, start: Start, log: LeftOut) -> Result<(), ServeError> {
     let started = Instant::now();
     if !settings.root.is_dir() {
         return Err(ServeError::Root(settings.root.display().to_string()));
@@ -172,6 +173,7 @@ pub fn serve(settings: &Settings, start: Start) -> Result<(), ServeError> {
         token,
         auth,
         edits: Edits::new(settings.edit),
+        log,
         started,
         is_draining: AtomicBool::new(false),
     });

@@ -1,10 +1,13 @@
 //! Fetches a JWKS: one GET with limits to its time, its size and its way.
 
+use std::io::Read;
 use std::path::Path;
 use std::time::Duration;
 
 use ureq::Agent;
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
+
+use crate::definitions::regular;
 
 /// Longest fetch, from the look-up of the name to the last byte.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
@@ -55,7 +58,9 @@ pub fn get(url: &str, ca_file: Option<&Path>) -> Result<String, FetchError> {
 fn authorities(file: &Path) -> Result<Vec<Certificate<'static>>, FetchError> {
     let unusable =
         |reason: String| FetchError::Authorities { file: file.display().to_string(), reason };
-    let pem = std::fs::read(file).map_err(|error| unusable(error.to_string()))?;
+    let mut pem = Vec::new();
+    let read = regular::open(file).and_then(|mut file| file.read_to_end(&mut pem));
+    read.map_err(|error| unusable(error.to_string()))?;
     let mut found = Vec::new();
     for item in parse_pem(&pem) {
         if let PemItem::Certificate(certificate) =

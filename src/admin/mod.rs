@@ -11,6 +11,7 @@ use crate::definitions::secret::SecretText;
 use crate::gateway::Gateway;
 use crate::observe::history::History;
 use crate::observe::host::Host;
+use crate::observe::log::LeftOut;
 use crate::store::Store;
 
 pub mod api;
@@ -39,6 +40,8 @@ pub struct Admin {
     pub store: Store,
     pub auth: Auth,
     pub edits: Edits,
+    /// Lines of the log that nobody took.
+    pub log: LeftOut,
     pub started: Instant,
     /// The process is stopping: `/readyz` says so before anything else changes.
     pub is_draining: AtomicBool,

@@ -39,7 +39,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
     let Action::Create { username, role, root, given } = arguments.action;
     match create(&username, &role, &root, *given) {
         Ok(()) => {
-            println!("{username} can log in now, with the role {role}.");
+            say!("{username} can log in now, with the role {role}.");
             ExitCode::SUCCESS
         }
         Err(reason) => cannot_run(reason),

@@ -71,7 +71,7 @@ pub fn run(arguments: &Arguments) -> ExitCode {
     let explanation = runtime.block_on(explain(&generation, interface, &principal, &parameters));
     match arguments.format {
         Format::Json => {
-            println!("{:#}", serde_json::to_value(&explanation).unwrap_or_default());
+            say!("{:#}", serde_json::to_value(&explanation).unwrap_or_default());
         }
         Format::Text => print(&explanation),
     }
@@ -81,32 +81,32 @@ pub fn run(arguments: &Arguments) -> ExitCode {
 
 fn print(explanation: &Explanation) {
     let word = if explanation.allowed { "allowed" } else { "refused" };
-    println!("{word}  {} for {}", explanation.interface, explanation.caller);
-    println!("  code    {}", explanation.code);
-    println!("  reason  {}", explanation.reason);
+    say!("{word}  {} for {}", explanation.interface, explanation.caller);
+    say!("  code    {}", explanation.code);
+    say!("  reason  {}", explanation.reason);
     let roles =
         if explanation.roles.is_empty() { "none".into() } else { explanation.roles.join(", ") };
-    println!("  roles   {roles}");
+    say!("  roles   {roles}");
     if !explanation.interface_grants.is_empty() {
-        println!("interface granted by");
+        say!("interface granted by");
         explanation.interface_grants.iter().for_each(print_because);
     }
     for table in &explanation.tables {
         if table.grants.is_empty() {
-            println!("table {}: granted by nothing", table.table);
+            say!("table {}: granted by nothing", table.table);
         } else {
-            println!("table {} seen by", table.table);
+            say!("table {} seen by", table.table);
             table.grants.iter().for_each(print_because);
         }
     }
     for (title, sql) in [("sql", &explanation.sql), ("count", &explanation.count_sql)] {
         if let Some(sql) = sql {
-            println!("{title}");
-            sql.lines().for_each(|line| println!("  {line}"));
+            say!("{title}");
+            sql.lines().for_each(|line| say!("  {line}"));
         }
     }
     if let Some(reason) = &explanation.sql_missing {
-        println!("not as it should be: {reason}");
+        say!("not as it should be: {reason}");
     }
 }
 
@@ -119,5 +119,5 @@ fn print_because(because: &Because) {
         Value::String(text) => text.clone(),
         other => other.to_string(),
     };
-    println!("  {role}  {}:{}  {said}", place.file, place.line);
+    say!("  {role}  {}:{}  {said}", place.file, place.line);
 }

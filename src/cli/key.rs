@@ -32,9 +32,9 @@ pub fn run(arguments: &Arguments) -> ExitCode {
     };
     let month = || jiff::Zoned::now().strftime("%Y-%m").to_string();
     let id = id.clone().unwrap_or_else(month);
-    println!("key (give it to the caller, it is not kept anywhere):");
-    println!("  {key}");
-    println!("line for `api_keys` of the consumer:");
-    println!("  - {{id: {id:?}, sha256: \"{}\"}}", secret::hash(&key));
+    say!("key (give it to the caller, it is not kept anywhere):");
+    say!("  {key}");
+    say!("line for `api_keys` of the consumer:");
+    say!("  - {{id: {id:?}, sha256: \"{}\"}}", secret::hash(&key));
     ExitCode::SUCCESS
 }

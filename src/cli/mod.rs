@@ -1,5 +1,6 @@
 //! The command line: one file a command.
 
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -10,6 +11,14 @@ use crate::access::mask_key::MaskKey;
 use crate::live::reload::Live;
 use crate::observe::Observer;
 use crate::observe::metrics::Metrics;
+
+/// A line on standard output, for as long as somebody takes it: `println!` would panic then.
+macro_rules! say {
+    ($($line:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stdout(), $($line)*);
+    }};
+}
 
 mod admin;
 mod explain;
@@ -84,7 +93,7 @@ impl Bench {
         match Live::start(&root.root, handle, observer.clone(), key) {
             Ok(live) => Ok(Self { runtime, observer, live }),
             Err(problems) => {
-                problems.iter().for_each(|problem| eprintln!("{problem}"));
+                problems.iter().for_each(complain);
                 Err(cannot_run("the definitions have problems"))
             }
         }
@@ -93,6 +102,11 @@ impl Bench {
 
 /// Says why a command cannot run.
 fn cannot_run(reason: impl std::fmt::Display) -> ExitCode {
-    eprintln!("tidegate: {reason}");
+    complain(format_args!("tidegate: {reason}"));
     ExitCode::from(CANNOT_RUN)
+}
+
+/// A line on standard error, for as long as somebody takes it.
+fn complain(line: impl std::fmt::Display) {
+    let _ = writeln!(std::io::stderr(), "{line}");
 }

@@ -21,6 +21,6 @@ pub fn run(arguments: &Arguments) -> ExitCode {
             known.join(", ")
         ));
     };
-    println!("{:#}", kind.schema());
+    say!("{:#}", kind.schema());
     ExitCode::SUCCESS
 }

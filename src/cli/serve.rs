@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use super::{Root, cannot_run};
-use crate::observe::log;
+use crate::observe::log::Log;
 use crate::server::{Start, serve};
 use crate::settings::Given;
 
@@ -28,11 +28,12 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Ok(settings) => settings,
         Err(error) => return cannot_run(error),
     };
-    if let Err(error) = log::init(settings.log_format, &settings.log_filter) {
-        return cannot_run(error);
-    }
+    let log = match Log::start(settings.log_format, &settings.log_filter) {
+        Ok(log) => log,
+        Err(error) => return cannot_run(error),
+    };
     let start = if arguments.upgrade { Start::Upgrade } else { Start::Alone };
-    match serve(&settings, start) {
+    match serve(&settings, start, log.left_out()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => cannot_run(error),
     }

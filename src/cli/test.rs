@@ -82,17 +82,17 @@ fn print(outcomes: &[Outcome], format: Format) {
         Format::Text => {
             for Outcome { interface, name, duration, differences } in outcomes {
                 let word = if differences.is_empty() { "ok    " } else { "FAILED" };
-                println!("{word} {interface}: {name} ({} ms)", duration.as_millis());
-                differences.iter().for_each(|difference| println!("         {difference}"));
+                say!("{word} {interface}: {name} ({} ms)", duration.as_millis());
+                differences.iter().for_each(|difference| say!("         {difference}"));
             }
-            println!("{} passed, {failed} failed", outcomes.len() - failed);
+            say!("{} passed, {failed} failed", outcomes.len() - failed);
         }
         Format::Json => {
             let results: Vec<Value> = outcomes.iter().map(|o| json!({
                 "interface": o.interface, "name": o.name, "passed": o.differences.is_empty(),
                 "duration_ms": u64::try_from(o.duration.as_millis()).unwrap_or(u64::MAX), "differences": o.differences,
             })).collect();
-            println!(
+            say!(
                 "{:#}",
                 json!({ "passed": outcomes.len() - failed, "failed": failed, "tests": results })
             );
@@ -105,17 +105,17 @@ fn print_junit(outcomes: &[Outcome], failed: usize) {
     let escape = |text: &str| {
         text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
     };
-    println!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>");
-    println!("<testsuite name=\"tidegate\" tests=\"{}\" failures=\"{failed}\">", outcomes.len());
+    say!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>");
+    say!("<testsuite name=\"tidegate\" tests=\"{}\" failures=\"{failed}\">", outcomes.len());
     for Outcome { interface, name, duration, differences } in outcomes {
         let (class, name, time) = (escape(interface), escape(name), duration.as_secs_f64());
         if differences.is_empty() {
-            println!("  <testcase classname=\"{class}\" name=\"{name}\" time=\"{time:.3}\"/>");
+            say!("  <testcase classname=\"{class}\" name=\"{name}\" time=\"{time:.3}\"/>");
         } else {
             let text = escape(&differences.join("\n"));
-            println!("  <testcase classname=\"{class}\" name=\"{name}\" time=\"{time:.3}\">");
-            println!("    <failure>{text}</failure>\n  </testcase>");
+            say!("  <testcase classname=\"{class}\" name=\"{name}\" time=\"{time:.3}\">");
+            say!("    <failure>{text}</failure>\n  </testcase>");
         }
     }
-    println!("</testsuite>");
+    say!("</testsuite>");
 }

@@ -169,17 +169,17 @@ fn print(problems: &[Problem], summary: &str, revision: &str, format: Format) {
     match format {
         Format::Text => {
             for problem in problems {
-                println!("{problem}");
+                say!("{problem}");
             }
             let errors = problems.iter().filter(|problem| problem.is_error()).count();
             let warnings = problems.len() - errors;
             if errors == 0 {
-                println!("ok: {summary}, {warnings} warnings, revision {revision}");
+                say!("ok: {summary}, {warnings} warnings, revision {revision}");
             } else {
-                println!("{errors} errors, {warnings} warnings");
+                say!("{errors} errors, {warnings} warnings");
             }
         }
-        Format::Json => println!("{:#}", json!({ "revision": revision, "problems": problems })),
+        Format::Json => say!("{:#}", json!({ "revision": revision, "problems": problems })),
         Format::Github => problems.iter().for_each(print_annotation),
     }
 }
@@ -193,5 +193,5 @@ fn print_annotation(problem: &Problem) {
     let text = escape(&format!("{} {}", problem.message, problem.hint));
     let (place, code) = (&problem.place, problem.code.as_str());
     let file = escape(&place.file);
-    println!("::{level} file={file},line={},col={},title={code}::{text}", place.line, place.column);
+    say!("::{level} file={file},line={},col={},title={code}::{text}", place.line, place.column);
 }

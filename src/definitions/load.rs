@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 
 use super::parallel;
 use super::problem::{Place, Problem, ProblemCode};
+use super::regular;
 use crate::pace::{self, paced};
 
 /// Folders below the root that hold definitions.
@@ -257,7 +258,7 @@ impl Walk<'_> {
 }
 
 fn read(path: &Path, left: u64) -> Result<String, String> {
-    let file = fs::File::open(path).map_err(|error| error.to_string())?;
+    let file = regular::open(path).map_err(|error| error.to_string())?;
     let limit = MAX_FILE_BYTES.min(left);
     // Room for all of it and for finding its end; the texts stay, so none takes more than it needs.
     let size = file.metadata().map_or(0, |meta| meta.len().min(limit));

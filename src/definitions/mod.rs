@@ -25,6 +25,7 @@ pub mod pattern;
 pub mod policy;
 pub mod problem;
 pub mod query;
+pub mod regular;
 pub mod response;
 pub mod route;
 pub mod rule;

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::Path;
 
+use super::regular;
 use super::spec::Secret;
 
 /// A secret text. `Debug` never shows it.
@@ -49,10 +50,12 @@ pub fn resolve(secret: &Secret, root: &Path) -> Result<SecretText, SecretError> 
             .map_err(|_| SecretError::NoVariable(name.clone()));
     }
     let Some(file) = &secret.file else { return Err(SecretError::Unspecified) };
-    match std::fs::read_to_string(root.join(file)) {
+    match regular::read_to_string(&root.join(file)) {
         Ok(text) => Ok(SecretText(text.trim_end_matches(['\r', '\n']).to_owned())),
         Err(error) => {
-            Err(SecretError::NoFile { path: file.clone(), reason: error.kind().to_string() })
+            let is_of_system = error.raw_os_error().is_some();
+            let reason = if is_of_system { error.kind().to_string() } else { error.to_string() };
+            Err(SecretError::NoFile { path: file.clone(), reason })
         }
     }
 }

@@ -90,7 +90,7 @@ pub struct Gateway {
     pub leave: Leave,
     /// Calls that found no interface.
     pub misses: Misses,
-    /// How fast callers are sent away who are to come back later.
+    /// How fast callers are turned away.
     pub refusals: Refusals,
     pub settings: GatewaySettings,
 }

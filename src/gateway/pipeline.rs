@@ -73,9 +73,9 @@ where
             reply
         }
         Err(error) => {
-            let is_to_return = error.retry_after.is_some();
+            let is_turned_away = !exchange.passed || error.retry_after.is_some();
             let reply = respond::failed(exchange, error).await;
-            if is_to_return {
+            if is_turned_away {
                 // The call has ended and holds nothing of what others wait for.
                 pinned.gateway.refusals.pace().await;
             }

@@ -11,6 +11,8 @@ pub struct Snapshot {
     pub audit: AuditStats,
     pub datasources: Vec<DatasourceGauges>,
     pub key_sets: Vec<KeySetGauges>,
+    /// Lines of the log that nobody took.
+    pub log_lines_left_out: u64,
 }
 
 /// What the answer cache holds.
@@ -84,6 +86,11 @@ impl Snapshot {
                 "tidegate_audit_expired_total",
                 "Audit records deleted by retention.",
                 audit.expired,
+            ),
+            counter(
+                "tidegate_log_lines_left_out_total",
+                "Lines of the log that were left out since nobody took them.",
+                self.log_lines_left_out,
             ),
         ];
         families.extend(self.datasource_families());

@@ -1,14 +1,19 @@
 //! The log: how it is set up, and the line a call leaves in it.
 
+use std::fs::File;
 use std::io;
+use std::os::fd::AsFd;
 use std::str::FromStr;
 
+use jiff::Timestamp;
 use tracing::Subscriber;
+use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
 use super::code::Code;
 use super::event::RequestFinished;
+use super::per_second::PerSecond;
 
 /// Filter used when none is given: everything notable, and of the calls those that failed on our side.
 /// `info,access=info` logs every call, `info,access=off` none.
@@ -43,14 +48,54 @@ pub enum LogError {
     Format(String),
     #[error("log filter `{filter}` is not valid: {source}")]
     Filter { filter: String, source: tracing_subscriber::filter::ParseError },
+    #[error("standard error cannot be written to: {0}")]
+    Closed(io::Error),
     #[error("the log is already set up")]
     AlreadySet,
 }
 
-/// Sends the log of the whole process to standard error. Call it once.
-pub fn init(format: LogFormat, filter: &str) -> Result<(), LogError> {
-    let subscriber = subscriber(format, filter, io::stderr)?;
-    tracing::subscriber::set_global_default(subscriber).map_err(|_| LogError::AlreadySet)
+/// Lines that wait to be written. More are left out and counted: whoever reads the log must not hold up calls.
+const MAX_WAITING_LINES: usize = 4_096;
+
+/// The log of the process, until dropped: then what waits is written, for a second at most.
+#[derive(Debug)]
+pub struct Log {
+    _writer: WorkerGuard,
+    left_out: LeftOut,
+}
+
+/// Lines that were left out since nobody took them.
+#[derive(Clone, Debug)]
+pub struct LeftOut(ErrorCounter);
+
+impl Log {
+    /// Sends the log of the whole process to standard error, by a thread of its own. Call it once.
+    ///
+    /// # Errors
+    /// Where the filter is not valid, standard error is closed, or there is a log already.
+    pub fn start(format: LogFormat, filter: &str) -> Result<Self, LogError> {
+        // A descriptor of its own: the lock of the library's would be held for as long as nobody reads.
+        let errors = io::stderr().as_fd().try_clone_to_owned().map_err(LogError::Closed)?;
+        let builder = NonBlockingBuilder::default();
+        let builder = builder.buffered_lines_limit(MAX_WAITING_LINES).lossy(true);
+        let (lines, writer) = builder.thread_name("log").finish(File::from(errors));
+        let left_out = LeftOut(lines.error_counter());
+        let subscriber = subscriber(format, filter, lines)?;
+        tracing::subscriber::set_global_default(subscriber).map_err(|_| LogError::AlreadySet)?;
+        Ok(Self { _writer: writer, left_out })
+    }
+
+    /// What was left out, for the metrics.
+    pub fn left_out(&self) -> LeftOut {
+        self.left_out.clone()
+    }
+}
+
+impl LeftOut {
+    /// How many.
+    pub fn lines(&self) -> u64 {
+        self.0.dropped_lines() as u64
+    }
 }
 
 fn subscriber<W>(
@@ -65,6 +110,8 @@ where
         .map_err(|source| LogError::Filter { filter: filter.into(), source })?;
     let builder =
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).with_ansi(false);
+    // Of its own troubles it would tell standard error, and panic where that cannot be written to.
+    let builder = builder.log_internal_errors(false);
     Ok(match format {
         LogFormat::Text => Box::new(builder.finish()),
         LogFormat::Json => Box::new(builder.json().flatten_event(true).finish()),
@@ -74,10 +121,16 @@ where
 /// One line for one call, under the target `access`: a failure on our side is a warning, the rest is for information.
 ///
 /// Texts that a caller chose are recorded as values, which the formats quote and escape, so that no caller can forge a
-/// line.
-pub(super) fn access_line(request: &RequestFinished<'_>) {
+/// line. Of our failures `failures` says how many are told within a second: a database that is down fails each call.
+pub(super) fn access_line(request: &RequestFinished<'_>, failures: &PerSecond) {
     // An answer that broke off in the middle had begun with 200.
     let ours = request.status.max(request.code.http_status()) >= 500;
+    if ours {
+        let Some(left_out) = failures.take(Timestamp::now().as_second()) else { return };
+        if left_out > 0 {
+            tracing::warn!(target: "access", left_out, "more calls failed than are told");
+        }
+    }
     macro_rules! line {
         ($level:expr) => {
             tracing::event!(
@@ -135,8 +188,9 @@ mod tests {
         let writer = sink.clone();
         let subscriber = subscriber(format, filter, move || writer.clone()).unwrap();
         let interface = Metrics::new().interface("sales", "1.0.0");
+        let failures = PerSecond::new(1);
         tracing::subscriber::with_default(subscriber, || {
-            access_line(&RequestFinished {
+            let request = RequestFinished {
                 is_counted: true,
                 measures_latency: true,
                 measures_codes: true,
@@ -153,7 +207,8 @@ mod tests {
                 rows: 2,
                 bytes: 80,
                 error: None,
-            });
+            };
+            access_line(&request, &failures);
         });
         let bytes = sink.0.lock().clone();
         String::from_utf8(bytes).unwrap()

@@ -14,6 +14,7 @@ pub mod key_sets;
 mod label;
 pub mod log;
 pub mod metrics;
+pub mod per_second;
 pub mod series;
 
 pub use code::Code;
@@ -23,20 +24,26 @@ pub use metrics::Metrics;
 pub use series::{DatasourceMetrics, InterfaceMetrics};
 
 use event::{BreakerState, ReloadFinished};
+use per_second::PerSecond;
 
 /// How many problems of a failed reload are logged one by one.
 const MAX_LOGGED_PROBLEMS: usize = 50;
+
+/// How many calls that failed on our side are logged within a second, each with a line.
+const MAX_FAILURES_PER_SECOND: u32 = 100;
 
 /// Where stages report to. Cloning shares the metrics.
 #[derive(Clone)]
 pub struct Observer {
     metrics: Arc<Metrics>,
+    /// Lines of calls that failed on our side.
+    failures: Arc<PerSecond>,
 }
 
 impl Observer {
     /// An observer that counts into `metrics`.
     pub fn new(metrics: Arc<Metrics>) -> Self {
-        Self { metrics }
+        Self { metrics, failures: Arc::new(PerSecond::new(MAX_FAILURES_PER_SECOND)) }
     }
 
     /// The metrics behind it: for handles, for retention and for the scrape.
@@ -61,7 +68,7 @@ impl Observer {
                 if request.is_counted {
                     request.interface.finished(request);
                 }
-                log::access_line(request);
+                log::access_line(request, &self.failures);
             }
             Event::AccessDenied { reason, request_id, ip } => {
                 self.metrics.denied(*reason);

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::UnixStream;
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::admin_address::AdminAddress;
@@ -22,7 +23,7 @@ use super::signals::{Asked, Signals};
 use super::successor::Nursery;
 use crate::admin::Admin;
 use crate::gateway::leave::Phase;
-use crate::live::reload::{BY_SIGNAL, Live};
+use crate::live::reload::{BY_SIGNAL, LastReload, Live};
 
 /// Time in which a caller on an idle connection of a stopping process may still come and be told to go elsewhere.
 const IDLE_GRACE: Duration = Duration::from_millis(250);
@@ -61,7 +62,7 @@ impl Serving {
     /// Serves until there is a reason not to.
     pub async fn until_end(&mut self, offer: Option<&Offer>, holdings: &Holdings) -> End {
         let live = &self.admin.gateway.live;
-        let mut nursery = Nursery::default();
+        let (mut nursery, mut reloads) = (Nursery::default(), Reloads::default());
         let successor = async {
             match offer {
                 Some(offer) => offer.taken(holdings).await,
@@ -73,9 +74,10 @@ impl Serving {
             tokio::select! {
                 stream = &mut successor => return End::Relieved(stream),
                 () = self.data.closed() => return End::Broken,
+                () = reloads.ended() => reloads.next(live, &self.notify),
                 asked = self.signals.next() => match asked {
                     Asked::Stop => return End::Stop,
-                    Asked::Reload => reload(live, &self.notify).await,
+                    Asked::Reload => reloads.ask(live, &self.notify),
                     Asked::Upgrade => nursery.start(),
                 },
             }
@@ -131,12 +133,44 @@ impl Serving {
     }
 }
 
-/// Looks at the definitions; the log says what came of it.
-async fn reload(live: &Arc<Live>, notify: &Notify) {
-    notify.reloading();
-    let reloading = live.clone();
-    if let Err(error) = tokio::task::spawn_blocking(move || reloading.reload(BY_SIGNAL)).await {
-        tracing::error!(%error, "the reload did not end");
+/// Looks at the definitions, one at a time; the log says what came of it. A wish to stop does not wait for it: what the
+/// definitions stand on may never answer.
+#[derive(Default)]
+struct Reloads {
+    running: Option<JoinHandle<LastReload>>,
+    /// Asked for since the one that runs began.
+    is_wanted: bool,
+}
+
+impl Reloads {
+    fn ask(&mut self, live: &Arc<Live>, notify: &Notify) {
+        if self.running.is_some() {
+            self.is_wanted = true;
+            return;
+        }
+        notify.reloading();
+        let live = live.clone();
+        self.running = Some(tokio::task::spawn_blocking(move || live.reload(BY_SIGNAL)));
     }
-    notify.ready(&status(live));
+
+    /// Returns when the one that runs has ended.
+    async fn ended(&mut self) {
+        match &mut self.running {
+            Some(running) => {
+                if let Err(error) = running.await {
+                    tracing::error!(%error, "the reload did not end");
+                }
+            }
+            None => std::future::pending().await,
+        }
+    }
+
+    /// After one has ended.
+    fn next(&mut self, live: &Arc<Live>, notify: &Notify) {
+        self.running = None;
+        notify.ready(&status(live));
+        if std::mem::take(&mut self.is_wanted) {
+            self.ask(live, notify);
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! The process: how it starts, hands over to its successor, stops, and what it tells the service manager.
 
 mod load;
+mod log;
 mod notify;
 mod start;
 mod stop;

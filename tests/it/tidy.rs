@@ -38,7 +38,10 @@ const KEPT_TO: &[(&str, &[&str])] = &[
     (r"\bureq::", &["access/fetch.rs"]),
     (r"\bserde_saphyr::", &["definitions/document.rs", "settings.rs"]),
     (r"\baxum::", &["admin/", "server/admin_address.rs"]),
-    (r"\brustix::", &["server/", "observe/host.rs", "engines/sqlite/inline.rs"]),
+    (
+        r"\brustix::",
+        &["server/", "observe/host.rs", "engines/sqlite/inline.rs", "definitions/regular.rs"],
+    ),
     (r"\bhttps?(_body|_body_util)?::", &["gateway/", "admin/", "cli/test.rs"]),
 ];
 

@@ -25,6 +25,7 @@ pub async fn render(State(admin): State<Arc<Admin>>) -> Response {
         cache: gateway.cache.gauges(),
         audit: gateway.audit.as_ref().map(crate::store::audit::AuditLog::stats).unwrap_or_default(),
         key_sets: generation.authenticator.tokens.remotes().map(key_set).collect(),
+        log_lines_left_out: admin.log.lines(),
         datasources: generation.registry.iter().map(|(_, source)| source.gauges()).collect(),
     };
     // Many interfaces take a while, which neither calls nor other questions of operators wait for.

@@ -13,6 +13,7 @@ use std::time::Instant;
 use parking_lot::{Condvar, Mutex};
 use rusqlite::Connection;
 
+use crate::definitions::regular;
 use crate::engines::{EngineConfig, EngineError};
 
 /// Largest SQL file that is run.
@@ -151,7 +152,7 @@ fn fill(aside: &Path, file: &File, init: &Path) -> Result<(), CreateError> {
     if size > MAX_INIT_BYTES {
         return Err(CreateError::Init(format!("is larger than {MAX_INIT_BYTES} bytes")));
     }
-    let sql = fs::read_to_string(init).map_err(|error| unreadable(init, &error))?;
+    let sql = regular::read_to_string(init).map_err(|error| unreadable(init, &error))?;
     file.set_len(0)?;
     for suffix in ["-journal", "-wal", "-shm"] {
         remove(&beside(aside, suffix))?;

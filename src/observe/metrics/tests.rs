@@ -327,6 +327,7 @@ fn the_snapshot_the_denials_and_the_process_are_shown() {
             failed: 1,
             fetched_at_seconds: Some(1.5),
         }],
+        log_lines_left_out: 8,
     };
     let scrape = Scrape::parse(&observer.metrics().render(&snapshot));
     for (series, value) in [

@@ -9,7 +9,7 @@ use serde_json::json;
 use tidegate::definitions::load::load_settled;
 
 use super::{mark, mark_yaml, marked, noticed, swap};
-use crate::support::{Tidegate, Tree, eventually};
+use crate::support::{Tidegate, Tree, eventually, run};
 
 #[test]
 fn saves_of_editors() {
@@ -285,4 +285,25 @@ fn what_cannot_be_read_is_a_failed_reload_until_it_is_gone() {
         assert_eq!(shown.status, 404, "{}", shown.text());
         noticed("it is gone", || fs::remove_file(&file).unwrap(), || last()["ok"] == true);
     }
+}
+
+#[test]
+fn a_pipe_is_a_problem_and_nobody_waits_for_it() {
+    let tree = Tree::new();
+    tree.sqlite("CREATE TABLE t (n INTEGER);");
+    tree.interface("code: one\ndatasource_id: lite\nquery_template: SELECT 1 AS n\n");
+    let gateway = tree.serve();
+    for path in ["definitions/pipe.yaml", "definitions/pipe.sql", "policies/pipe.yml"] {
+        let pipe = tree.root().join(path);
+        assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let refused = gateway.admin_post("/api/reload", "");
+        assert_eq!(refused.status, 422, "{}", refused.text());
+        assert!(refused.text().contains("no regular file"), "{}", refused.text());
+        let (code, problems, _) = run(&["validate", "--root", tree.root().to_str().unwrap()]);
+        assert!(code == 1 && problems.contains("UNREADABLE"), "{problems}");
+        fs::remove_file(pipe).unwrap();
+    }
+    tree.interface("code: two\ndatasource_id: lite\nquery_template: SELECT 2 AS n\n");
+    gateway.reload();
+    assert_eq!(gateway.get("/data-api/two").status, 200);
 }

@@ -234,12 +234,12 @@ impl Tidegate {
         })
     }
 
-    /// Serves a root with so many files that may be open.
-    pub fn start_with_files(root: &Path, files: usize) -> Self {
-        Self::start_by(root, &[], || {
+    /// Serves a root with more flags from a line of the shell, in which `SERVE` starts the process.
+    pub fn start_in_shell(root: &Path, flags: &[&str], line: &str) -> Self {
+        let line = line.replace("SERVE", "exec \"$0\" \"$@\"");
+        Self::start_by(root, flags, || {
             let mut command = Command::new("sh");
-            let limited = format!("ulimit -n {files}; exec \"$0\" \"$@\"");
-            command.args(["-c", &limited, env!("CARGO_BIN_EXE_tidegate")]);
+            command.args(["-c", &line, env!("CARGO_BIN_EXE_tidegate")]);
             command
         })
     }
