@@ -16,6 +16,7 @@ use tokio::time::{Instant, Sleep, sleep_until, timeout};
 use tokio_util::io::poll_read_buf;
 
 use super::body::Body;
+use super::frames::Frames;
 use super::framing::Framing;
 use crate::observe::connections::Overdue;
 
@@ -169,6 +170,8 @@ pub struct Watched<S> {
     stream: S,
     activity: Arc<Activity>,
     framing: Option<Framing>,
+    /// Of HTTP/2.
+    frames: Option<Box<Frames>>,
     /// What was read and is still to be passed on.
     unread: Bytes,
     /// What is still to be read in place of what was refused.
@@ -182,6 +185,7 @@ impl<S> Watched<S> {
             stream,
             activity,
             framing: Some(Framing::default()),
+            frames: None,
             unread: Bytes::new(),
             instead: None,
         }
@@ -189,7 +193,8 @@ impl<S> Watched<S> {
 
     /// A stream of HTTP/2, whose framing leaves no doubts.
     pub fn http2(stream: S, activity: Arc<Activity>) -> Self {
-        Self { stream, activity, framing: None, unread: Bytes::new(), instead: None }
+        let frames = Some(Box::new(Frames::new(std::time::Instant::now())));
+        Self { stream, activity, framing: None, frames, unread: Bytes::new(), instead: None }
     }
 
     fn wrote<T>(&self, written: &Poll<io::Result<T>>) {
@@ -199,9 +204,12 @@ impl<S> Watched<S> {
         }
     }
 
-    fn took(&self, written: &Poll<io::Result<usize>>) {
+    fn took(&mut self, written: &Poll<io::Result<usize>>) {
         self.wrote(written);
-        if matches!(written, Poll::Ready(Ok(1..))) {
+        if let Poll::Ready(Ok(bytes @ 1..)) = written {
+            if let Some(frames) = &mut self.frames {
+                frames.sent(*bytes);
+            }
             let writes = self.activity.writes.load(Relaxed);
             self.activity.writes.store(writes + 1, Relaxed);
         }
@@ -229,6 +237,12 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
             if read.is_err() || fresh.is_empty() {
                 this.activity.is_at_end.store(true, Relaxed);
                 return Poll::Ready(read);
+            }
+            if let Some(frames) = &mut this.frames
+                && !frames.follow(fresh, std::time::Instant::now())
+            {
+                let why = "the peer says too much beside its calls";
+                return Poll::Ready(Err(io::Error::other(why)));
             }
             let Some(framing) = &mut this.framing else { return Poll::Ready(Ok(())) };
             let followed = framing.follow(fresh);

@@ -22,6 +22,7 @@ pub mod connection;
 pub mod error;
 pub mod exchange;
 pub mod explain;
+pub mod frames;
 pub mod framing;
 pub mod head;
 pub mod headers;

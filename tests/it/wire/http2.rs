@@ -10,6 +10,7 @@ use crate::support::{KEY, Tidegate, eventually};
 
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
+const PRIORITY: u8 = 2;
 const RESET: u8 = 3;
 const SETTINGS: u8 = 4;
 const PING: u8 = 6;
@@ -212,6 +213,33 @@ fn a_stream_that_nobody_reads_loses_its_query_and_keeps_nothing() {
     // Sooner than a peer that answers no ping is given up.
     assert!(since.elapsed() < Duration::from_secs(15), "{:?}", since.elapsed());
     assert_eq!(gateway.metric("tidegate_connections_overdue_total{reason=\"idle\"}"), Some(1.0));
+}
+
+#[test]
+fn frames_beside_calls_are_limited_and_those_of_calls_are_not() {
+    let (_bench, gateway) = serve("", &[]);
+    // A priority, an acknowledgement that lets nothing more be sent, and a question.
+    let frames: [(u8, &[u8]); 3] =
+        [(PRIORITY, &[0, 0, 0, 0, 7]), (WINDOW_UPDATE, &[0, 0, 0, 1]), (PING, b"are you?")];
+    for (kind, payload) in frames {
+        let mut peer = Peer::connect(&gateway);
+        let stream = if kind == PRIORITY { 1 } else { 0 };
+        let sent = (0..100_000).take_while(|_| peer.send(kind, 0, stream, payload)).count();
+        assert!(sent < 100_000, "{kind}");
+        drop(peer);
+        is_answered(&gateway);
+    }
+    // As many beside calls, of which each is answered.
+    let mut peer = Peer::connect(&gateway);
+    for call in 0..3_000 {
+        let stream = 2 * call + 1;
+        peer.request(stream, "GET", "/data-api/one", END_STREAM);
+        for _ in 0..5 {
+            peer.send(WINDOW_UPDATE, 0, 0, &[0, 0, 0, 50]);
+        }
+        let data = peer.until(|frame| frame.kind == DATA && frame.stream == stream);
+        assert!(data.is_some(), "call {call}");
+    }
 }
 
 #[test]
