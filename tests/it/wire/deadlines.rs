@@ -134,7 +134,7 @@ fn a_crowd_leaves_open_files_for_everything_else() {
     tree.sqlite("CREATE TABLE t (id INTEGER);");
     tree.interface("code: get\ndatasource_id: lite\nquery_template: SELECT 1 AS n\n");
     let gateway = Tidegate::start_in_shell(tree.root(), &[], "ulimit -n 200; SERVE");
-    assert!(gateway.log().contains("too low for so many connections"), "{}", gateway.log());
+    eventually("it is told", || gateway.log().contains("too low for so many connections"));
     assert_eq!(gateway.get("/data-api/get").status, 200);
     let files = format!("/proc/{}/fd", gateway.child.id());
     let (mut crowd, mut most) = (Vec::new(), 0);
