@@ -293,14 +293,15 @@ fn git_dir(root: &Path) -> Option<PathBuf> {
 /// The commit that the work tree of `root` stands on.
 fn commit(root: &Path) -> Option<String> {
     let git = git_dir(root)?;
-    let head = fs::read_to_string(git.join("HEAD")).ok()?;
+    let head = regular::read_to_string(&git.join("HEAD")).ok()?;
     let is_commit = |text: &str| text.len() >= 40 && text.bytes().all(|b| b.is_ascii_hexdigit());
     let Some(reference) = head.trim().strip_prefix("ref: ") else {
         return Some(head.trim().to_owned()).filter(|text| is_commit(text));
     };
-    let loose = fs::read_to_string(git.join(reference)).ok().map(|text| text.trim().to_owned());
+    let loose =
+        regular::read_to_string(&git.join(reference)).ok().map(|text| text.trim().to_owned());
     let packed = || {
-        let packed = fs::read_to_string(git.join("packed-refs")).ok()?;
+        let packed = regular::read_to_string(&git.join("packed-refs")).ok()?;
         let line = packed.lines().find(|line| line.ends_with(&format!(" {reference}")))?;
         line.split_whitespace().next().map(str::to_owned)
     };

@@ -259,7 +259,7 @@ pub trait Engine: Send + Sync + 'static {
 }
 
 /// What an engine is built from: a datasource with its secret read and its paths made absolute.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct EngineConfig {
     /// Datasource id, for log lines.
     pub id: String,

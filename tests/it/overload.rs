@@ -220,28 +220,33 @@ const REFUSALS_PER_SECOND: usize = 5_000;
 
 #[test]
 fn refusals_of_callers_who_come_back_at_once_have_a_rate() {
+    const CALLERS: usize = 40;
     let tree = Tree::new();
     tree.sqlite("CREATE TABLE t (id INTEGER);");
-    tree.interface("code: n\ndatasource_id: lite\nrate_limit: {rps: 0.001, burst: 1}\nquery_template: SELECT 1 AS n\n");
-    let gateway = tree.serve();
-    assert_eq!(gateway.get("/data-api/n").status, 200);
-    let refused = |calls: usize| {
-        let mut raw = Raw::connect(&gateway);
-        for _ in 0..calls {
-            raw.request("GET /data-api/n", "");
-            let answer = raw.answer().unwrap();
-            assert_eq!(answer.status, 429);
-            assert!(answer.header("retry-after").is_some());
-        }
-    };
-    const CALLERS: usize = 40;
-    let (all, started) = (8 * BURST, Instant::now());
-    std::thread::scope(|scope| {
-        for _ in 0..CALLERS {
-            scope.spawn(|| refused(all / CALLERS));
-        }
-    });
-    let held = (all - BURST - 1) as f64;
-    let least = Duration::from_secs_f64(held / REFUSALS_PER_SECOND as f64);
-    assert!(started.elapsed() >= least, "{:?}", started.elapsed());
+    let limit = "rate_limit: {rps: 0.001, burst: 1}";
+    tree.interface(&format!(
+        "code: n\ndatasource_id: lite\n{limit}\nquery_template: SELECT 1 AS n\n"
+    ));
+    for (path, status) in [("/data-api/n", 429), ("/data-api/nothing", 404)] {
+        let gateway = tree.serve();
+        assert_eq!(gateway.get("/data-api/n").status, 200);
+        let refused = |calls: usize| {
+            let mut raw = Raw::connect(&gateway);
+            for _ in 0..calls {
+                raw.request(&format!("GET {path}"), "");
+                let answer = raw.answer().unwrap();
+                assert_eq!(answer.status, status);
+                assert_eq!(answer.header("retry-after").is_some(), status == 429);
+            }
+        };
+        let (all, started) = (8 * BURST, Instant::now());
+        std::thread::scope(|scope| {
+            for _ in 0..CALLERS {
+                scope.spawn(|| refused(all / CALLERS));
+            }
+        });
+        let held = (all - BURST - 1) as f64;
+        let least = Duration::from_secs_f64(held / REFUSALS_PER_SECOND as f64);
+        assert!(started.elapsed() >= least, "{path}: {:?}", started.elapsed());
+    }
 }

@@ -1,5 +1,6 @@
 //! TLS to the server, as strict as the datasource says.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use rustls::client::WebPkiServerVerifier;
@@ -10,6 +11,7 @@ use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+use crate::definitions::regular;
 use crate::definitions::spec::datasource::{Tls, TlsMode};
 use crate::engines::EngineError;
 
@@ -57,9 +59,8 @@ fn client(
 fn authorities(file: &str) -> Result<Arc<RootCertStore>, EngineError> {
     let unreadable = |reason: String| EngineError::Unavailable(format!("ca_file {file}: {reason}"));
     let mut roots = RootCertStore::empty();
-    for certificate in
-        CertificateDer::pem_file_iter(file).map_err(|error| unreadable(error.to_string()))?
-    {
+    let opened = regular::open(Path::new(file)).map_err(|error| unreadable(error.to_string()))?;
+    for certificate in CertificateDer::pem_reader_iter(opened) {
         let certificate = certificate.map_err(|error| unreadable(error.to_string()))?;
         roots.add(certificate).map_err(|error| unreadable(error.to_string()))?;
     }

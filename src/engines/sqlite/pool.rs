@@ -294,17 +294,10 @@ mod tests {
         let config = Arc::new(EngineConfig {
             id: "test".into(),
             path: "nowhere.db".into(),
-            init: None,
-            host: String::new(),
-            port: None,
-            database: None,
-            username: None,
-            password: None,
-            tls: None,
             read_only: true,
             pool: Connections { max_connections, ..Connections::default() },
             timeout_ms: 1_000,
-            runtime: None,
+            ..EngineConfig::default()
         });
         let open = Arc::default();
         Pool::new(config.clone(), open, Arc::new(Inline::new(&config, &Arc::default())))

@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
-use tidegate::definitions::spec::datasource::Pool;
 use tidegate::engines::sqlite::Sqlite;
 use tidegate::engines::{
     Bind, Cell, Column, Done, Engine, EngineConfig, EngineError, Flow, Query, Row, RowSink,
@@ -32,17 +31,9 @@ impl Database {
         let config = EngineConfig {
             id: "test".to_owned(),
             path: folder.path().join("test.db"),
-            init: None,
-            host: String::new(),
-            port: None,
-            database: None,
-            username: None,
-            password: None,
-            tls: None,
             read_only: true,
-            pool: Pool::default(),
             timeout_ms: 30_000,
-            runtime: None,
+            ..EngineConfig::default()
         };
         Self { folder, config }
     }
